@@ -1,0 +1,142 @@
+//! Intended changes outside, one outbox row each.
+
+use std::fmt;
+
+use super::ids::{ActionId, MembershipId, OrgId};
+use super::letter::{Invitation, Notice};
+use super::time::Timestamp;
+
+/// What the portal function can be asked (design section 8, "Portal function").
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PortalVerb {
+    /// Add the person to the organization's Cliq as an external user (R8).
+    AddExternal,
+    /// Take the person out again.
+    RemoveExternal,
+    /// Block the person's access, reversibly (R15).
+    Restrict,
+    /// Undo a restriction that the bridge made.
+    Restore,
+    /// Give a paid licence (R18).
+    AssignLicence,
+    /// Take it back (R19).
+    RevokeLicence,
+}
+
+impl PortalVerb {
+    /// The word on the wire and in the store.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::AddExternal => "add_external",
+            Self::RemoveExternal => "remove_external",
+            Self::Restrict => "restrict",
+            Self::Restore => "restore",
+            Self::AssignLicence => "assign_licence",
+            Self::RevokeLicence => "revoke_licence",
+        }
+    }
+
+    /// Reads [`Self::as_str`] back.
+    pub fn from_word(word: &str) -> Option<Self> {
+        [
+            Self::AddExternal,
+            Self::RemoveExternal,
+            Self::Restrict,
+            Self::Restore,
+            Self::AssignLicence,
+            Self::RevokeLicence,
+        ]
+        .into_iter()
+        .find(|verb| verb.as_str() == word)
+    }
+}
+
+/// What one outbox row does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// A call of the portal function.
+    Portal(PortalVerb),
+    /// An invitation letter.
+    Letter(Invitation),
+    /// The same invitation as a bot notice.
+    BotNotice(Invitation),
+    /// A notice to the administrators, by mail.
+    AdminMail(Notice),
+    /// A notice to the administrators, in the organization's admin channel.
+    AdminPost(Notice),
+}
+
+impl Operation {
+    /// The word stored and shown.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Portal(verb) => verb.as_str(),
+            Self::Letter(_) => "letter",
+            Self::BotNotice(_) => "bot_notice",
+            Self::AdminMail(_) => "admin_mail",
+            Self::AdminPost(_) => "admin_post",
+        }
+    }
+
+    /// The lane the operation waits in.
+    pub fn lane(&self) -> Lane {
+        match self {
+            Self::Portal(PortalVerb::AssignLicence | PortalVerb::RevokeLicence) => Lane::Licence,
+            Self::Portal(_) => Lane::Access,
+            Self::Letter(_) | Self::AdminMail(_) => Lane::Letter,
+            Self::BotNotice(_) | Self::AdminPost(_) => Lane::Notice,
+        }
+    }
+}
+
+/// Rows of one membership and lane go in order; lanes do not wait for each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Lane {
+    /// Adds, removals, restrictions: the portal.
+    Access,
+    /// Licences: the portal too, but a shortage must not block access.
+    Licence,
+    /// E-mail.
+    Letter,
+    /// Bot messages.
+    Notice,
+}
+
+impl Lane {
+    /// The word stored.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Access => "access",
+            Self::Licence => "licence",
+            Self::Letter => "letter",
+            Self::Notice => "notice",
+        }
+    }
+}
+
+impl fmt::Display for Lane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A claimed outbox row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Action {
+    /// Row id.
+    pub id: ActionId,
+    /// The organization it acts on, or speaks for.
+    pub organization: OrgId,
+    /// The membership it is about; absent for administrators' notices.
+    pub membership: Option<MembershipId>,
+    /// What to do.
+    pub operation: Operation,
+    /// Why, in a sentence.
+    pub reason: String,
+    /// Equal over retries of this row, new for every row.
+    pub idempotency_key: String,
+    /// Failures so far.
+    pub failures: u32,
+    /// When the row was queued.
+    pub created_at: Timestamp,
+}

@@ -1,0 +1,125 @@
+//! E-mail addresses: parsed once at an edge, compared in one canonical form, masked in logs.
+//!
+//! Canonical form (design section 11, identity): NFC, trimmed, lower case, IDNA domain.
+
+use std::fmt;
+
+use unicode_normalization::UnicodeNormalization;
+
+/// Longest address accepted, in bytes (RFC 5321 section 4.5.3.1.3: a path is at most 256).
+const LENGTH_MAX_BYTES: usize = 254;
+
+/// A single, syntactically valid address.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Email {
+    canonical: String,
+}
+
+/// Why a text is not an address that can be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BadEmail {
+    /// Over 254 bytes.
+    #[error("longer than 254 bytes")]
+    TooLong,
+    /// Contains a control character; refused so that no header can be injected.
+    #[error("contains a control character")]
+    ControlCharacter,
+    /// Not one address in the form local@domain.
+    #[error("not an e-mail address")]
+    Syntax,
+}
+
+impl Email {
+    /// Parses one address. Display names, lists, quoted local parts and address literals are
+    /// refused: none of them is a CRM login.
+    ///
+    /// # Errors
+    /// Says which rule the text breaks.
+    pub fn parse(text: &str) -> Result<Self, BadEmail> {
+        let text: String = text.trim().nfc().collect();
+        if text.len() > LENGTH_MAX_BYTES {
+            return Err(BadEmail::TooLong);
+        }
+        if text.chars().any(char::is_control) {
+            return Err(BadEmail::ControlCharacter);
+        }
+        let (local, domain) = text.rsplit_once('@').ok_or(BadEmail::Syntax)?;
+        if local.contains(['"', '<', '>', ',', ';', ' ']) || domain.starts_with('[') {
+            return Err(BadEmail::Syntax);
+        }
+        let domain = canonical_domain(domain).ok_or(BadEmail::Syntax)?;
+        let canonical = format!("{}@{domain}", local.to_lowercase());
+        let options = email_address::Options::default()
+            .with_required_tld()
+            .without_display_text()
+            .without_domain_literal();
+        email_address::EmailAddress::parse_with_options(&canonical, options)
+            .map_err(|_| BadEmail::Syntax)?;
+        Ok(Self { canonical })
+    }
+
+    /// The canonical address: what is compared, stored and written to.
+    pub fn as_str(&self) -> &str {
+        &self.canonical
+    }
+
+    /// The canonical domain.
+    pub fn domain(&self) -> &str {
+        self.canonical.rsplit_once('@').map_or("", |(_, domain)| domain)
+    }
+
+    /// The address as logs may show it: `a***@example.org`.
+    pub fn masked(&self) -> String {
+        let first: String = self.canonical.chars().take(1).collect();
+        format!("{first}***@{}", self.domain())
+    }
+}
+
+/// The canonical form of a domain: IDNA (punycode), lower case; `None` if it is not one.
+pub fn canonical_domain(domain: &str) -> Option<String> {
+    idna::domain_to_ascii_strict(domain.trim()).ok().filter(|ascii| !ascii.is_empty())
+}
+
+impl fmt::Display for Email {
+    /// Masked: a full address is shown only through [`Email::as_str`].
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.masked())
+    }
+}
+
+impl fmt::Debug for Email {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Email({})", self.masked())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BadEmail, Email};
+
+    #[test]
+    fn i19_i20_case_and_unicode_forms_are_one_address() {
+        let composed = Email::parse("Zo\u{eb}@B\u{fc}cher.example");
+        let decomposed = Email::parse(" zoe\u{308}@bu\u{308}cher.EXAMPLE ");
+        assert!(composed.is_ok());
+        assert_eq!(composed, decomposed);
+    }
+
+    #[test]
+    fn header_injection_and_lists_are_refused() {
+        assert_eq!(
+            Email::parse("a@example.org\r\nBcc: b@example.org"),
+            Err(BadEmail::ControlCharacter)
+        );
+        for text in ["a@x.org, b@x.org", "A <a@x.org>", "a@", "@x.org", "a", "a@localhost", ""] {
+            assert_eq!(Email::parse(text), Err(BadEmail::Syntax), "{text:?}");
+        }
+        assert_eq!(Email::parse(&format!("{}@x.org", "a".repeat(300))), Err(BadEmail::TooLong));
+    }
+
+    #[test]
+    fn logs_see_a_masked_address() {
+        let email = Email::parse("ada@acme.example");
+        assert_eq!(email.map(|e| e.to_string()), Ok("a***@acme.example".to_owned()));
+    }
+}

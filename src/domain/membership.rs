@@ -1,0 +1,143 @@
+//! The ledger's row: one CRM user in one organization, and where the mirror of that person stands.
+
+use std::fmt;
+
+use super::email::Email;
+use super::ids::{CliqId, CrmUserId, MembershipId, OrgId, Zuid};
+use super::time::Timestamp;
+
+/// Where a membership stands (design section 11, "States").
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum State {
+    /// Should be an external member; not invited yet.
+    Wanted,
+    /// Invited, observed pending or known from the portal's answer.
+    Invited,
+    /// Observed active in Cliq. Never set from our own write (R11).
+    Joined,
+    /// Observed inactive in Cliq.
+    Restricted,
+    /// A joined member who is gone from Cliq although CRM still lists the person.
+    Left,
+    /// The person said no. Sticky.
+    Declined,
+    /// The invitation ran out by our clock.
+    Expired,
+    /// Zoho refuses to invite this person again.
+    Blocked,
+    /// Leaving: within the grace before removal.
+    RemovalStaged,
+    /// Taken out, or never put in.
+    Removed,
+}
+
+/// How the bridge came to know the membership (design section 11, "Ownership").
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Our own portal call made it.
+    Made,
+    /// Wanted in the ledger before Cliq showed the person.
+    Expected,
+    /// There before the bridge first looked. Not ours: no letter, never removed.
+    Present,
+    /// Taken over by an operator.
+    Adopted,
+}
+
+/// A ledger row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Membership {
+    /// Row id.
+    pub id: MembershipId,
+    /// The host organization.
+    pub organization: OrgId,
+    /// The CRM user: with the organization, the mirror key.
+    pub crm_user_id: CrmUserId,
+    /// Zoho account id, once known.
+    pub zuid: Option<Zuid>,
+    /// The id under which Cliq showed the person, once seen.
+    pub cliq_id: Option<CliqId>,
+    /// Current address, canonical.
+    pub email: Email,
+    /// The address that was invited; differs from `email` after a rename (G2).
+    pub invited_as: Option<Email>,
+    /// First name for letters.
+    pub first_name: String,
+    /// Last name for letters.
+    pub last_name: String,
+    /// Where it stands.
+    pub state: State,
+    /// How we came to know it.
+    pub origin: Origin,
+    /// Whether the Cliq side is an external user, by our own portal call or by a fresh read.
+    pub external: bool,
+    /// Counts fresh starts: 1, then one more with each re-add or operator resend.
+    pub generation: u32,
+    /// Letters queued in this generation.
+    pub sends: u32,
+    /// Since when the row is in `state`.
+    pub since: Timestamp,
+    /// When the current invitation went out.
+    pub invited_at: Option<Timestamp>,
+    /// Where the portal said the person can join.
+    pub join_url: Option<String>,
+    /// When evidence of leaving was first seen; nothing is done about it yet.
+    pub suspected_at: Option<Timestamp>,
+    /// Set while the bridge itself holds the person restricted; only such rows are restored.
+    pub restricted_by_bridge: bool,
+    /// Why the access lane is parked, as a portal code (contract: "refused").
+    pub parked: Option<String>,
+}
+
+impl Membership {
+    /// Whether the bridge may ever take this membership away again.
+    pub fn is_owned(&self) -> bool {
+        matches!(self.origin, Origin::Made | Origin::Expected | Origin::Adopted)
+    }
+
+    /// Whether the person is supposed to be in the host's Cliq, or on the way there.
+    pub fn is_live(&self) -> bool {
+        matches!(self.state, State::Wanted | State::Invited | State::Joined | State::Restricted)
+    }
+}
+
+/// One row of the two words tables below.
+macro_rules! words {
+    ($type:ident { $($variant:ident = $word:literal),+ $(,)? }) => {
+        impl $type {
+            /// Every value, in the order of a normal life.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The word stored and shown.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word),+ }
+            }
+
+            /// Reads [`Self::as_str`] back.
+            pub fn from_word(word: &str) -> Option<Self> {
+                match word { $($word => Some(Self::$variant),)+ _ => None }
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+    };
+}
+
+words!(State {
+    Wanted = "wanted",
+    Invited = "invited",
+    Joined = "joined",
+    Restricted = "restricted",
+    Left = "left",
+    Declined = "declined",
+    Expired = "expired",
+    Blocked = "blocked",
+    RemovalStaged = "removal_staged",
+    Removed = "removed",
+});
+
+words!(Origin { Made = "made", Expected = "expected", Present = "present", Adopted = "adopted" });

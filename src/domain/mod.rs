@@ -1,0 +1,34 @@
+//! The vocabulary of the bridge: plain types, and the few rules that need nothing but them.
+//!
+//! Deliberately absent: I/O, clocks, async, SQL and the wire forms of any vendor. Everything else
+//! imports this; this imports nothing of the crate.
+
+pub mod access;
+pub mod action;
+pub mod budget;
+pub mod cliq;
+pub mod crm;
+pub mod delivery;
+pub mod email;
+pub mod failure;
+pub mod ids;
+pub mod letter;
+pub mod membership;
+pub mod policy;
+pub mod run;
+pub mod scheme;
+pub mod secret;
+pub mod time;
+
+pub use access::{CliqPlan, Licence, Subscription};
+pub use action::{Action, Lane, Operation, PortalVerb};
+pub use cliq::{Class, CliqUser, Directory, Presence};
+pub use crm::{CrmUser, Roster, Standing};
+pub use delivery::{DeliveryStatus, Hint, HintKind, Subject};
+pub use email::Email;
+pub use failure::{Disposition, Failure};
+pub use ids::{ActionId, BootId, CliqId, CrmUserId, DeliveryId, MembershipId, OrgId, RunId, Zuid};
+pub use letter::{Letter, Notice};
+pub use membership::{Membership, Origin, State};
+pub use secret::Secret;
+pub use time::Timestamp;

@@ -1,0 +1,127 @@
+//! Who is mirrored, as plain data, and the facts about an organization that the planner needs.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::access::{CliqPlan, Subscription};
+use super::crm::CrmUser;
+use super::email::Email;
+use super::ids::OrgId;
+use super::time::Timestamp;
+
+/// Alternatives that match a CRM user: any one listed value of any key is enough.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Matcher {
+    /// Everyone.
+    pub all: bool,
+    /// CRM profile names, compared exactly.
+    pub profile: BTreeSet<String>,
+    /// CRM role names, compared exactly.
+    pub role: BTreeSet<String>,
+    /// Canonical domains, exact (no subdomains).
+    pub domain: BTreeSet<String>,
+    /// Canonical addresses.
+    pub email: BTreeSet<Email>,
+}
+
+impl Matcher {
+    /// Whether nothing is listed; an empty matcher matches nobody (I11).
+    pub fn is_empty(&self) -> bool {
+        !self.all
+            && self.profile.is_empty()
+            && self.role.is_empty()
+            && self.domain.is_empty()
+            && self.email.is_empty()
+    }
+
+    /// Whether the user is meant.
+    pub fn matches(&self, user: &CrmUser) -> bool {
+        let named = |set: &BTreeSet<String>, value: &Option<String>| {
+            value.as_ref().is_some_and(|value| set.contains(value))
+        };
+        self.all
+            || named(&self.profile, &user.profile)
+            || named(&self.role, &user.role)
+            || user.email.as_ref().is_some_and(|email| {
+                self.domain.contains(email.domain()) || self.email.contains(email)
+            })
+    }
+}
+
+/// Evidence by which a Cliq row is told apart (`organizations.external_when`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ExternalWhen {
+    /// The row's Cliq organization differs from ours.
+    OrganizationId,
+    /// The row's Zoho organization differs from ours.
+    Zoid,
+    /// The row's `user_type` is one of the configured values.
+    UserType,
+}
+
+/// What the planner needs to know of one organization's configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// The organization.
+    pub organization: OrgId,
+    /// Its Cliq organization id; a row with it is Internal.
+    pub cliq_org: String,
+    /// Its Zoho organization id, configured or learnt; a row with it is Internal.
+    pub zoid: Option<String>,
+    /// Which evidence counts.
+    pub external_when: BTreeSet<ExternalWhen>,
+    /// `user_type` values that mean External.
+    pub external_user_types: BTreeSet<String>,
+    /// Canonical domains whose people are internal (exact match).
+    pub internal_domains: BTreeSet<String>,
+    /// Who is mirrored; `None` is every active user who is not internal.
+    pub include: Option<Matcher>,
+    /// Who never is.
+    pub exclude: Matcher,
+    /// Whether users who have not confirmed CRM Plus's own invitation are mirrored.
+    pub mirror_unconfirmed: bool,
+    /// Whether the bridge adds people itself (`function`) or waits for them (`observe`).
+    pub portal_adds: bool,
+    /// The organization's Cliq plan.
+    pub cliq_plan: CliqPlan,
+    /// How long an invitation lives.
+    pub expire_after: Duration,
+    /// Least time between a removal and a fresh invitation of the same person (G5).
+    pub readd_cooldown: Duration,
+}
+
+/// What the store knows of one organization, beside its memberships.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OrgState {
+    /// The CRM Plus subscription.
+    pub subscription: Subscription,
+    /// When the first complete snapshot of both sides was taken.
+    pub first_snapshot_at: Option<Timestamp>,
+    /// Pages of the last complete CRM listing.
+    pub crm_pages: Option<u32>,
+    /// Pages of the last complete Cliq listing, over all passes.
+    pub cliq_pages: Option<u32>,
+    /// Set while the organization's credentials are not accepted.
+    pub quarantined: Option<Quarantine>,
+}
+
+/// Why an organization is left alone for now (G12).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Quarantine {
+    /// Since when.
+    pub since: Timestamp,
+    /// What the vendor said.
+    pub cause: String,
+}
+
+impl Default for OrgState {
+    fn default() -> Self {
+        Self {
+            subscription: Subscription::Unknown,
+            first_snapshot_at: None,
+            crm_pages: None,
+            cliq_pages: None,
+            quarantined: None,
+        }
+    }
+}

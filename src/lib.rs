@@ -1,0 +1,5 @@
+//! cliqbridge
+
+pub mod clock;
+pub mod config;
+pub mod domain;
