@@ -65,6 +65,10 @@ pub struct Membership {
     pub first_name: String,
     /// Last name for letters.
     pub last_name: String,
+    /// Who invited, as CRM's `created_by` says; empty when CRM does not.
+    pub invited_by: String,
+    /// Language tag from CRM; empty when unknown.
+    pub language: String,
     /// Where it stands.
     pub state: State,
     /// How we came to know it.

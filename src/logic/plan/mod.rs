@@ -1,0 +1,328 @@
+//! The planner: what one person's facts on both sides, and the ledger, ask for.
+//!
+//! Webhook, resync and schedule all come here, so they cannot disagree. A run is the fold of
+//! [`plan_one`] over a complete roster. This part adds and restores; nothing here can take anybody
+//! away (removals come with reconciliation, its guard and its two-key rule).
+
+mod class;
+mod verdict;
+
+pub use class::classify;
+pub use verdict::Verdict;
+
+use crate::domain::membership::{Membership, Origin, State};
+use crate::domain::policy::Policy;
+use crate::domain::{
+    Class, CliqUser, CrmUser, MembershipId, PortalVerb, Presence, Standing, Timestamp,
+};
+
+/// One change that follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Ask the portal.
+    Portal(PortalVerb),
+    /// Send the invitation letter and the bot notice.
+    Invite,
+}
+
+/// What is to become of one membership.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// The ledger row as it should be now; `None` when nothing of it changes.
+    pub ledger: Option<Membership>,
+    /// The changes outside that follow, in order.
+    pub steps: Vec<Step>,
+    /// Why, in one word and a sentence.
+    pub verdict: Verdict,
+}
+
+impl Decision {
+    fn nothing(verdict: Verdict) -> Self {
+        Self { ledger: None, steps: Vec::new(), verdict }
+    }
+}
+
+/// The facts about one person in one organization.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts<'a> {
+    /// The CRM row of a fresh read.
+    pub crm: Option<&'a CrmUser>,
+    /// The Cliq rows that match: one or none, or a conflict.
+    pub cliq: Matched<'a>,
+    /// The ledger row, also one that this CRM user succeeds (Z14).
+    pub membership: Option<&'a Membership>,
+    /// Another live CRM user of the organization is the same person (G9).
+    pub rival: bool,
+    /// The CRM row was in the first complete snapshot, or there is no snapshot yet.
+    pub was_there_before: bool,
+}
+
+/// What Cliq shows of the person.
+#[derive(Clone, Copy, Debug)]
+pub enum Matched<'a> {
+    /// No row.
+    Nobody,
+    /// Exactly one.
+    One(&'a CliqUser),
+    /// Several rows with the person's address, or a row whose account is another's.
+    Conflict,
+}
+
+/// Decides for one person.
+pub fn plan_one(policy: &Policy, facts: &Facts<'_>, now: Timestamp) -> Decision {
+    let Some(user) = facts.crm else { return absent(facts.membership, now) };
+    match &user.standing {
+        Standing::Unknown(word) => return Decision::nothing(Verdict::UnknownStatus(word.clone())),
+        Standing::NotActive(word) => return leaving(facts.membership, word, now),
+        Standing::Active => {}
+    }
+    let verdict = out_of_bounds(policy, user, facts);
+    if let Some(verdict) = verdict {
+        return Decision::nothing(verdict);
+    }
+    let Some(draft) = draft(policy, user, facts, now) else {
+        return Decision::nothing(Verdict::NoAddress);
+    };
+    let known = facts.membership;
+    let mut decision = mirror(policy, user, facts, draft, now);
+    if decision.ledger.as_ref() == known {
+        decision.ledger = None;
+    }
+    decision
+}
+
+/// The reasons for which a person is left alone, whatever the ledger says.
+fn out_of_bounds(policy: &Policy, user: &CrmUser, facts: &Facts<'_>) -> Option<Verdict> {
+    let Some(email) = &user.email else { return Some(Verdict::NoAddress) };
+    if policy.internal_domains.contains(email.domain()) {
+        return Some(Verdict::Internal);
+    }
+    let cliq = match facts.cliq {
+        Matched::Conflict => return Some(Verdict::Conflict),
+        Matched::One(row) => Some(row),
+        Matched::Nobody => None,
+    };
+    match cliq.map(|row| classify(policy, row)) {
+        Some(Class::Internal) => return Some(Verdict::Internal),
+        Some(Class::Unknown) => return Some(Verdict::UnknownClass),
+        Some(Class::External) | None => {}
+    }
+    if facts.rival || accounts_differ(user, facts.membership) {
+        return Some(Verdict::Conflict);
+    }
+    if user.category.as_deref().is_some_and(|category| category != "regular_user") {
+        return Some(Verdict::OutOfScope("it is not a regular CRM user"));
+    }
+    if policy.exclude.matches(user) {
+        return Some(Verdict::OutOfScope("scope.exclude names it"));
+    }
+    if policy.include.as_ref().is_some_and(|include| !include.matches(user)) {
+        return Some(Verdict::OutOfScope("scope.include does not name it"));
+    }
+    None
+}
+
+/// A zuid that appears later must confirm the remembered one.
+fn accounts_differ(user: &CrmUser, membership: Option<&Membership>) -> bool {
+    match (&user.zuid, membership.and_then(|membership| membership.zuid.as_ref())) {
+        (Some(now), Some(before)) => now != before,
+        _ => false,
+    }
+}
+
+/// The ledger row with everything that a read tells, but the state.
+fn draft(policy: &Policy, user: &CrmUser, facts: &Facts<'_>, now: Timestamp) -> Option<Membership> {
+    let email = user.email.clone()?;
+    let mut row = match facts.membership {
+        Some(known) => known.clone(),
+        None => Membership {
+            id: MembershipId(0),
+            organization: policy.organization.clone(),
+            crm_user_id: user.id.clone(),
+            zuid: None,
+            cliq_id: None,
+            email: email.clone(),
+            invited_as: None,
+            first_name: String::new(),
+            last_name: String::new(),
+            invited_by: String::new(),
+            language: String::new(),
+            state: State::Wanted,
+            origin: Origin::Expected,
+            external: false,
+            generation: 1,
+            sends: 0,
+            since: now,
+            invited_at: None,
+            join_url: None,
+            suspected_at: None,
+            restricted_by_bridge: false,
+            parked: None,
+        },
+    };
+    row.crm_user_id = user.id.clone();
+    row.email = email;
+    row.first_name.clone_from(&user.first_name);
+    row.last_name.clone_from(&user.last_name);
+    row.invited_by = user.created_by.clone().unwrap_or_default();
+    row.language = user.language.clone().unwrap_or_default();
+    row.zuid = user.zuid.clone().or(row.zuid);
+    row.suspected_at = None;
+    if let Matched::One(cliq) = facts.cliq {
+        row.cliq_id = Some(cliq.id.clone());
+        row.zuid = row.zuid.or_else(|| cliq.zuid.clone());
+        row.external = true;
+    }
+    Some(row)
+}
+
+fn mirror(
+    policy: &Policy,
+    user: &CrmUser,
+    facts: &Facts<'_>,
+    mut row: Membership,
+    now: Timestamp,
+) -> Decision {
+    if facts.membership.is_none() && matches!(facts.cliq, Matched::One(_)) && facts.was_there_before
+    {
+        row.origin = Origin::Present;
+    }
+    let Matched::One(cliq) = facts.cliq else { return not_in_cliq(policy, user, row, now) };
+    match cliq.presence {
+        Presence::Active => joined(row, now),
+        Presence::Pending => pending(row, now),
+        Presence::Inactive => restricted(policy, row, now),
+        Presence::Unknown => keep(row, Verdict::UnknownPresence),
+    }
+}
+
+fn keep(row: Membership, verdict: Verdict) -> Decision {
+    Decision { ledger: Some(row), steps: Vec::new(), verdict }
+}
+
+fn enter(row: &mut Membership, state: State, now: Timestamp) {
+    if row.state != state {
+        row.state = state;
+        row.since = now;
+    }
+}
+
+/// CRM has the person, Cliq does not: the one case in which somebody is added.
+fn not_in_cliq(policy: &Policy, user: &CrmUser, mut row: Membership, now: Timestamp) -> Decision {
+    if user.confirmed == Some(false) && !policy.mirror_unconfirmed && row.state == State::Wanted {
+        return keep(row, Verdict::Unconfirmed);
+    }
+    match row.state {
+        State::Wanted => {}
+        State::Removed | State::RemovalStaged => {
+            if now.since(row.since) < policy.readd_cooldown {
+                return keep(row, Verdict::Cooldown);
+            }
+            row.generation += 1;
+            row.sends = 0;
+            row.parked = None;
+            enter(&mut row, State::Wanted, now);
+        }
+        // A person who was here and is not shown any more: that takes two complete listings, and
+        // declined, expired, blocked and left are sticky (G3, I24).
+        State::Invited
+        | State::Joined
+        | State::Restricted
+        | State::Declined
+        | State::Expired
+        | State::Blocked
+        | State::Left => {
+            let state = row.state;
+            return keep(row, Verdict::NotShown(state));
+        }
+    }
+    if let Some(code) = row.parked.clone() {
+        return keep(row, Verdict::Parked(code));
+    }
+    if policy.portal_adds {
+        let steps = vec![Step::Portal(PortalVerb::AddExternal)];
+        return Decision { ledger: Some(row), steps, verdict: Verdict::Add };
+    }
+    keep(row, Verdict::WaitsForPortal)
+}
+
+/// Cliq shows an invitation that is not accepted yet.
+fn pending(mut row: Membership, now: Timestamp) -> Decision {
+    match row.state {
+        State::Wanted => {
+            enter(&mut row, State::Invited, now);
+            row.invited_at = Some(now);
+            row.invited_as = Some(row.email.clone());
+            row.parked = None;
+            // Whoever was there before the bridge gets no letter; neither does anybody twice.
+            if row.is_owned() && row.sends == 0 {
+                let verdict = Verdict::SeenPending;
+                return Decision { ledger: Some(row), steps: vec![Step::Invite], verdict };
+            }
+            keep(row, Verdict::SeenPending)
+        }
+        State::Left | State::Removed | State::RemovalStaged => {
+            enter(&mut row, State::Invited, now);
+            keep(row, Verdict::SeenPending)
+        }
+        _ => {
+            let renamed = row.invited_as.as_ref().is_some_and(|address| *address != row.email);
+            keep(row, if renamed { Verdict::Renamed } else { Verdict::Settled })
+        }
+    }
+}
+
+/// Cliq shows a working external account: only such an observation makes anybody joined (R11).
+fn joined(mut row: Membership, now: Timestamp) -> Decision {
+    let verdict = if row.state == State::Joined { Verdict::Settled } else { Verdict::SeenJoined };
+    enter(&mut row, State::Joined, now);
+    row.restricted_by_bridge = false;
+    row.parked = None;
+    keep(row, verdict)
+}
+
+/// Cliq shows the account blocked. Only what the bridge itself blocked is ever restored (R15).
+fn restricted(policy: &Policy, mut row: Membership, now: Timestamp) -> Decision {
+    if row.state == State::Restricted && row.restricted_by_bridge && policy.portal_adds {
+        let steps = vec![Step::Portal(PortalVerb::Restore)];
+        return Decision { ledger: Some(row), steps, verdict: Verdict::Restore };
+    }
+    let verdict =
+        if row.state == State::Restricted { Verdict::Settled } else { Verdict::SeenRestricted };
+    enter(&mut row, State::Restricted, now);
+    keep(row, verdict)
+}
+
+/// CRM does not have the row. That is no evidence of leaving by itself (G14).
+fn absent(membership: Option<&Membership>, now: Timestamp) -> Decision {
+    match membership {
+        Some(known) if known.is_live() && known.suspected_at.is_none() => {
+            let mut row = known.clone();
+            row.suspected_at = Some(now);
+            keep(row, Verdict::Absent)
+        }
+        _ => Decision::nothing(Verdict::Absent),
+    }
+}
+
+/// CRM has the row and says it is not active: positive evidence. Somebody who was never invited is
+/// simply not wanted any more; everybody else waits for reconciliation.
+fn leaving(membership: Option<&Membership>, word: &str, now: Timestamp) -> Decision {
+    let verdict = Verdict::NotActive(word.to_owned());
+    match membership {
+        Some(known) if known.state == State::Wanted => {
+            let mut row = known.clone();
+            enter(&mut row, State::Removed, now);
+            keep(row, verdict)
+        }
+        Some(known) if known.is_live() && known.suspected_at.is_none() => {
+            let mut row = known.clone();
+            row.suspected_at = Some(now);
+            keep(row, verdict)
+        }
+        _ => Decision::nothing(verdict),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,133 @@
+//! Why the planner decided as it did, in a word for machines and a sentence for people.
+
+use crate::domain::State;
+
+/// The reason of a decision.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The portal is asked to add the person.
+    Add,
+    /// The portal is asked to lift a restriction that the bridge made.
+    Restore,
+    /// Everything is as it should be.
+    Settled,
+    /// Cliq shows the invitation.
+    SeenPending,
+    /// Cliq shows the person active.
+    SeenJoined,
+    /// Cliq shows the person blocked, by somebody else's hand.
+    SeenRestricted,
+    /// Cliq shows the person, but not whether the account works.
+    UnknownPresence,
+    /// One of the organization's own people: untouchable.
+    Internal,
+    /// Cliq does not tell whose person this is: untouchable.
+    UnknownClass,
+    /// Not meant by the configuration.
+    OutOfScope(&'static str),
+    /// The CRM Plus invitation is not confirmed yet.
+    Unconfirmed,
+    /// The CRM row has no usable address.
+    NoAddress,
+    /// A status word that the contract does not have.
+    UnknownStatus(String),
+    /// The CRM row is not active.
+    NotActive(String),
+    /// CRM has no such row.
+    Absent,
+    /// One person twice, or one address with two accounts.
+    Conflict,
+    /// `observe`: the person is to be added in CRM Plus.
+    WaitsForPortal,
+    /// The portal refused; an operator has to act.
+    Parked(String),
+    /// Removed too recently to be invited again.
+    Cooldown,
+    /// The ledger remembers a state that Cliq does not show now.
+    NotShown(State),
+    /// The address changed after the invitation.
+    Renamed,
+}
+
+impl Verdict {
+    /// A stable word for the audit, logs and counts.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Add => "add",
+            Self::Restore => "restore",
+            Self::Settled => "settled",
+            Self::SeenPending => "seen_pending",
+            Self::SeenJoined => "seen_joined",
+            Self::SeenRestricted => "seen_restricted",
+            Self::UnknownPresence => "unknown_presence",
+            Self::Internal => "internal",
+            Self::UnknownClass => "unknown_class",
+            Self::OutOfScope(_) => "out_of_scope",
+            Self::Unconfirmed => "unconfirmed",
+            Self::NoAddress => "no_address",
+            Self::UnknownStatus(_) => "unknown_status",
+            Self::NotActive(_) => "not_active",
+            Self::Absent => "absent",
+            Self::Conflict => "conflict",
+            Self::WaitsForPortal => "waits_for_portal",
+            Self::Parked(_) => "parked",
+            Self::Cooldown => "cooldown",
+            Self::NotShown(_) => "not_shown",
+            Self::Renamed => "renamed",
+        }
+    }
+
+    /// A sentence an administrator understands.
+    pub fn sentence(&self) -> String {
+        let fixed = match self {
+            Self::OutOfScope(why) => return format!("Not mirrored: {why}."),
+            Self::UnknownStatus(word) if word.is_empty() => {
+                return "CRM does not say whether the user is active; nothing is done.".to_owned();
+            }
+            Self::UnknownStatus(word) => {
+                return format!("CRM says \"{word}\", which is no known status; nothing is done.");
+            }
+            Self::NotActive(word) => {
+                return format!(
+                    "CRM says \"{word}\". Nobody is removed by a webhook or a resync; \
+                     reconciliation decides."
+                );
+            }
+            Self::Parked(code) => {
+                return format!("The portal refused ({code}); resync the person to try again.");
+            }
+            Self::NotShown(state) => {
+                return format!(
+                    "Cliq does not show the person now; the membership stays \"{state}\"."
+                );
+            }
+            Self::Add => "Active in CRM and not in Cliq: added through the portal.",
+            Self::Restore => "Active again in CRM: the bridge's own restriction is lifted.",
+            Self::Settled => "Nothing to do.",
+            Self::SeenPending => "Cliq shows the invitation.",
+            Self::SeenJoined => "Cliq shows the person as an active external user.",
+            Self::SeenRestricted => {
+                "Cliq shows the person blocked; the bridge did not do that and leaves it."
+            }
+            Self::UnknownPresence => "Cliq shows the person without a status; nothing is done.",
+            Self::Internal => "One of the organization's own people: never touched.",
+            Self::UnknownClass => {
+                "Cliq does not tell whether the person is internal; treated as internal."
+            }
+            Self::Unconfirmed => "Waits until the person confirms CRM Plus's own invitation.",
+            Self::NoAddress => "The CRM row has no usable e-mail address.",
+            Self::Absent => "CRM has no such user; that alone is no reason to remove anybody.",
+            Self::Conflict => {
+                "Two rows claim to be this person; nothing is done until that is resolved."
+            }
+            Self::WaitsForPortal => {
+                "To be added in CRM Plus by its administrator; the bridge watches for it."
+            }
+            Self::Cooldown => "Removed a short while ago; invited again after the cooldown.",
+            Self::Renamed => {
+                "The address changed after the invitation; no second invitation is sent."
+            }
+        };
+        fixed.to_owned()
+    }
+}

@@ -1,0 +1,229 @@
+//! The ledger: what the bridge knows of each (organization, CRM user), and the audit of its steps.
+
+use rusqlite::types::Type;
+use rusqlite::{OptionalExtension, Row, params};
+
+use super::{StoreError, Tx};
+use crate::domain::{
+    CliqId, CrmUserId, Email, Membership, MembershipId, OrgId, Origin, State, Timestamp, Zuid,
+};
+
+const COLUMNS: &str = "id, organization, crm_user_id, zuid, cliq_id, email, invited_as, \
+     first_name, last_name, invited_by, language, state, origin, external, generation, sends, \
+     since, invited_at, join_url, suspected_at, restricted_by_bridge, parked";
+
+fn unreadable(column: usize, what: &str) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(column, Type::Text, what.to_owned().into())
+}
+
+fn email(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Email>> {
+    row.get::<_, Option<String>>(column)?
+        .map(|text| Email::parse(&text).map_err(|_| unreadable(column, "e-mail address")))
+        .transpose()
+}
+
+fn membership(row: &Row<'_>) -> rusqlite::Result<Membership> {
+    let state: String = row.get(11)?;
+    let origin: String = row.get(12)?;
+    Ok(Membership {
+        id: MembershipId(row.get(0)?),
+        organization: OrgId::new(row.get::<_, String>(1)?),
+        crm_user_id: CrmUserId::new(row.get::<_, String>(2)?),
+        zuid: row.get::<_, Option<String>>(3)?.map(Zuid::new),
+        cliq_id: row.get::<_, Option<String>>(4)?.map(CliqId::new),
+        email: email(row, 5)?.ok_or_else(|| unreadable(5, "e-mail address"))?,
+        invited_as: email(row, 6)?,
+        first_name: row.get(7)?,
+        last_name: row.get(8)?,
+        invited_by: row.get(9)?,
+        language: row.get(10)?,
+        state: State::from_word(&state).ok_or_else(|| unreadable(11, "state"))?,
+        origin: Origin::from_word(&origin).ok_or_else(|| unreadable(12, "origin"))?,
+        external: row.get(13)?,
+        generation: row.get(14)?,
+        sends: row.get(15)?,
+        since: Timestamp(row.get(16)?),
+        invited_at: row.get::<_, Option<i64>>(17)?.map(Timestamp),
+        join_url: row.get(18)?,
+        suspected_at: row.get::<_, Option<i64>>(19)?.map(Timestamp),
+        restricted_by_bridge: row.get(20)?,
+        parked: row.get(21)?,
+    })
+}
+
+/// The row with this id.
+pub fn get(tx: &Tx<'_>, id: MembershipId) -> Result<Option<Membership>, StoreError> {
+    Ok(tx
+        .sql()
+        .prepare_cached(&format!("SELECT {COLUMNS} FROM memberships WHERE id = ?1"))?
+        .query_row([id.0], membership)
+        .optional()?)
+}
+
+/// The row of this CRM user.
+pub fn by_user(
+    tx: &Tx<'_>,
+    organization: &OrgId,
+    user: &CrmUserId,
+) -> Result<Option<Membership>, StoreError> {
+    Ok(tx
+        .sql()
+        .prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM memberships WHERE organization = ?1 AND crm_user_id = ?2"
+        ))?
+        .query_row([organization.as_str(), user.as_str()], membership)
+        .optional()?)
+}
+
+/// Rows of other CRM users in the organization that are the same person: equal zuid, or equal
+/// address without two different zuids.
+pub fn namesakes(
+    tx: &Tx<'_>,
+    organization: &OrgId,
+    user: &CrmUserId,
+    zuid: Option<&Zuid>,
+    email: &Email,
+) -> Result<Vec<Membership>, StoreError> {
+    let mut statement = tx.sql().prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM memberships
+         WHERE organization = ?1 AND crm_user_id <> ?2
+           AND (zuid = ?3 OR (email = ?4 AND (zuid IS NULL OR ?3 IS NULL)))
+         ORDER BY id"
+    ))?;
+    let rows = statement.query_map(
+        params![organization.as_str(), user.as_str(), zuid.map(Zuid::as_str), email.as_str()],
+        membership,
+    )?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// The rows that a person's CRM id, zuid or address names, in one organization or all.
+pub fn find(
+    tx: &Tx<'_>,
+    organization: Option<&OrgId>,
+    person: &str,
+) -> Result<Vec<Membership>, StoreError> {
+    let address = Email::parse(person).ok();
+    let mut statement = tx.sql().prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM memberships
+         WHERE (?1 IS NULL OR organization = ?1)
+           AND (crm_user_id = ?2 OR zuid = ?2 OR email = ?3) ORDER BY id"
+    ))?;
+    let rows = statement.query_map(
+        params![organization.map(OrgId::as_str), person, address.as_ref().map(Email::as_str)],
+        membership,
+    )?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// A page of memberships, oldest first: those with an id above `after`.
+pub fn list(tx: &Tx<'_>, filter: &Filter, limit: u32) -> Result<Vec<Membership>, StoreError> {
+    let like = filter.q.as_ref().map(|q| {
+        let escaped =
+            q.to_lowercase().replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+        format!("%{escaped}%")
+    });
+    let mut statement = tx.sql().prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM memberships
+         WHERE id > ?1 AND (?2 IS NULL OR organization = ?2) AND (?3 IS NULL OR state = ?3)
+           AND (?4 IS NULL OR email LIKE ?4 ESCAPE '\\' OR crm_user_id LIKE ?4 ESCAPE '\\'
+                OR lower(first_name || ' ' || last_name) LIKE ?4 ESCAPE '\\')
+         ORDER BY id LIMIT ?5"
+    ))?;
+    let rows = statement.query_map(
+        params![
+            filter.after.unwrap_or(0),
+            filter.organization,
+            filter.state.map(State::as_str),
+            like,
+            limit
+        ],
+        membership,
+    )?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Which memberships [`list`] shows.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Only rows with a higher id.
+    pub after: Option<i64>,
+    /// Only this organization.
+    pub organization: Option<String>,
+    /// Only this state.
+    pub state: Option<State>,
+    /// Part of an address, a name or a CRM id.
+    pub q: Option<String>,
+}
+
+/// Writes the row: a new one when its id is 0, else all columns of the known one. Answers its id.
+pub fn put(tx: &Tx<'_>, row: &Membership) -> Result<MembershipId, StoreError> {
+    let id = (row.id.0 != 0).then_some(row.id.0);
+    tx.sql()
+        .prepare_cached(&format!(
+            "INSERT INTO memberships({COLUMNS})
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17,
+                     ?18, ?19, ?20, ?21, ?22)
+             ON CONFLICT(id) DO UPDATE SET
+               crm_user_id = excluded.crm_user_id, zuid = excluded.zuid,
+               cliq_id = excluded.cliq_id, email = excluded.email,
+               invited_as = excluded.invited_as, first_name = excluded.first_name,
+               last_name = excluded.last_name, invited_by = excluded.invited_by,
+               language = excluded.language, state = excluded.state, origin = excluded.origin,
+               external = excluded.external, generation = excluded.generation,
+               sends = excluded.sends, since = excluded.since, invited_at = excluded.invited_at,
+               join_url = excluded.join_url, suspected_at = excluded.suspected_at,
+               restricted_by_bridge = excluded.restricted_by_bridge, parked = excluded.parked"
+        ))?
+        .execute(params![
+            id,
+            row.organization.as_str(),
+            row.crm_user_id.as_str(),
+            row.zuid.as_ref().map(Zuid::as_str),
+            row.cliq_id.as_ref().map(CliqId::as_str),
+            row.email.as_str(),
+            row.invited_as.as_ref().map(Email::as_str),
+            row.first_name,
+            row.last_name,
+            row.invited_by,
+            row.language,
+            row.state.as_str(),
+            row.origin.as_str(),
+            row.external,
+            row.generation,
+            row.sends,
+            row.since.millis(),
+            row.invited_at.map(Timestamp::millis),
+            row.join_url,
+            row.suspected_at.map(Timestamp::millis),
+            row.restricted_by_bridge,
+            row.parked,
+        ])?;
+    Ok(id.map_or_else(|| MembershipId(tx.sql().last_insert_rowid()), MembershipId))
+}
+
+/// How many memberships are in which state.
+pub fn tally(tx: &Tx<'_>) -> Result<Vec<(String, String, i64)>, StoreError> {
+    let mut statement = tx.sql().prepare_cached(
+        "SELECT organization, state, count(*) FROM memberships GROUP BY 1, 2 ORDER BY 1, 2",
+    )?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// How many people of the organization were invited since `from`, or wait for an add to go out.
+/// Each person counts once (design section 11, `guard.max_invites`).
+pub fn invited_since(
+    tx: &Tx<'_>,
+    organization: &OrgId,
+    from: Timestamp,
+) -> Result<u32, StoreError> {
+    Ok(tx
+        .sql()
+        .prepare_cached(
+            "SELECT count(DISTINCT membership_id) FROM actions
+             WHERE organization = ?1 AND operation IN ('add_external', 'letter')
+               AND (state = 'waiting' OR (state = 'done' AND finished_at >= ?2))",
+        )?
+        .query_row(params![organization.as_str(), from.millis()], |row| row.get(0))?)
+}

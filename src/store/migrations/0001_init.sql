@@ -1,0 +1,192 @@
+-- Times are milliseconds since the epoch, UTC. Words in `state`, `status`, `origin` and `lane` are
+-- those of the domain types.
+
+CREATE TABLE meta (
+  key   TEXT PRIMARY KEY,
+  value BLOB NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE boots (
+  id         INTEGER PRIMARY KEY AUTOINCREMENT,
+  started_at INTEGER NOT NULL,
+  ended_at   INTEGER
+);
+
+-- One row per (source, duplicate key); `dedupe` is their hash, 16 bytes, so that the index stays
+-- small whatever ids a sender makes up.
+CREATE TABLE deliveries (
+  id             INTEGER PRIMARY KEY,
+  dedupe         BLOB    NOT NULL UNIQUE,
+  source         TEXT    NOT NULL,
+  key_id         TEXT    NOT NULL,
+  event_id       TEXT,
+  event_type     TEXT    NOT NULL,
+  organization   TEXT,
+  status         TEXT    NOT NULL,
+  detail         TEXT,
+  received_at    INTEGER NOT NULL,
+  repeats        INTEGER NOT NULL DEFAULT 0,
+  last_repeat_at INTEGER,
+  body           BLOB    NOT NULL
+);
+CREATE INDEX deliveries_event ON deliveries(event_id) WHERE event_id IS NOT NULL;
+CREATE INDEX deliveries_received ON deliveries(received_at);
+
+CREATE TABLE rejections (
+  id     INTEGER PRIMARY KEY,
+  at     INTEGER NOT NULL,
+  source TEXT    NOT NULL,
+  status INTEGER NOT NULL,
+  kind   TEXT    NOT NULL,
+  detail TEXT    NOT NULL
+);
+CREATE TABLE counters (
+  name  TEXT PRIMARY KEY,
+  value INTEGER NOT NULL
+) WITHOUT ROWID;
+
+-- Where to look again: one row per organization and CRM user, however many deliveries said so.
+-- `version` grows with each of them; only the version that was read may be closed.
+CREATE TABLE hints (
+  organization TEXT    NOT NULL,
+  crm_user_id  TEXT    NOT NULL,
+  kind         TEXT    NOT NULL,
+  version      INTEGER NOT NULL DEFAULT 1,
+  first_at     INTEGER NOT NULL,
+  last_at      INTEGER NOT NULL,
+  next_at      INTEGER NOT NULL,
+  boot         INTEGER,
+  failures     INTEGER NOT NULL DEFAULT 0,
+  looks        INTEGER NOT NULL DEFAULT 0,
+  delivery_id  INTEGER,
+  last_error   TEXT,
+  PRIMARY KEY (organization, crm_user_id)
+) WITHOUT ROWID;
+
+CREATE TABLE memberships (
+  id                   INTEGER PRIMARY KEY AUTOINCREMENT,
+  organization         TEXT    NOT NULL,
+  crm_user_id          TEXT    NOT NULL,
+  zuid                 TEXT,
+  cliq_id              TEXT,
+  email                TEXT    NOT NULL,
+  invited_as           TEXT,
+  first_name           TEXT    NOT NULL,
+  last_name            TEXT    NOT NULL,
+  invited_by           TEXT    NOT NULL,
+  language             TEXT    NOT NULL,
+  state                TEXT    NOT NULL,
+  origin               TEXT    NOT NULL,
+  external             INTEGER NOT NULL,
+  generation           INTEGER NOT NULL,
+  sends                INTEGER NOT NULL,
+  since                INTEGER NOT NULL,
+  invited_at           INTEGER,
+  join_url             TEXT,
+  suspected_at         INTEGER,
+  restricted_by_bridge INTEGER NOT NULL,
+  parked               TEXT,
+  UNIQUE (organization, crm_user_id)
+);
+CREATE INDEX memberships_email ON memberships(organization, email);
+CREATE INDEX memberships_zuid ON memberships(organization, zuid) WHERE zuid IS NOT NULL;
+
+CREATE TABLE actions (
+  id              INTEGER PRIMARY KEY AUTOINCREMENT,
+  organization    TEXT    NOT NULL,
+  membership_id   INTEGER REFERENCES memberships(id),
+  lane            TEXT    NOT NULL,
+  operation       TEXT    NOT NULL,
+  payload         TEXT,
+  reason          TEXT    NOT NULL,
+  delivery_id     INTEGER,
+  run_id          INTEGER,
+  idempotency_key TEXT    NOT NULL,
+  state           TEXT    NOT NULL DEFAULT 'waiting',
+  boot            INTEGER,
+  claims          INTEGER NOT NULL DEFAULT 0,
+  next_at         INTEGER NOT NULL,
+  failures        INTEGER NOT NULL DEFAULT 0,
+  created_at      INTEGER NOT NULL,
+  finished_at     INTEGER,
+  last_code       TEXT,
+  last_error      TEXT
+);
+CREATE INDEX actions_due ON actions(lane, organization, next_at) WHERE state = 'waiting';
+CREATE INDEX actions_subject ON actions(membership_id, lane) WHERE state = 'waiting';
+CREATE INDEX actions_run ON actions(run_id) WHERE run_id IS NOT NULL;
+CREATE INDEX actions_finished ON actions(finished_at) WHERE finished_at IS NOT NULL;
+
+CREATE TABLE audit (
+  id            INTEGER PRIMARY KEY,
+  at            INTEGER NOT NULL,
+  organization  TEXT    NOT NULL,
+  membership_id INTEGER,
+  actor         TEXT    NOT NULL,
+  event         TEXT    NOT NULL,
+  reason        TEXT    NOT NULL,
+  before        TEXT,
+  after         TEXT,
+  delivery_id   INTEGER,
+  run_id        INTEGER,
+  action_id     INTEGER
+);
+CREATE INDEX audit_membership ON audit(membership_id);
+
+CREATE TABLE organizations (
+  id                TEXT PRIMARY KEY,
+  subscription      TEXT NOT NULL DEFAULT 'unknown',
+  subscription_at   INTEGER,
+  first_snapshot_at INTEGER,
+  crm_pages         INTEGER,
+  cliq_pages        INTEGER,
+  quarantined_at    INTEGER,
+  quarantine_cause  TEXT,
+  probe_at          INTEGER,
+  last_good_read_at INTEGER
+) WITHOUT ROWID;
+
+-- CRM ids of the first complete snapshot: who was there before the bridge.
+CREATE TABLE baseline (
+  organization TEXT NOT NULL,
+  crm_user_id  TEXT NOT NULL,
+  PRIMARY KEY (organization, crm_user_id)
+) WITHOUT ROWID;
+
+-- A run over everything has one parent row without organization, and one child per organization.
+CREATE TABLE runs (
+  id           INTEGER PRIMARY KEY AUTOINCREMENT,
+  parent_id    INTEGER REFERENCES runs(id),
+  organization TEXT,
+  person       TEXT,
+  trigger_word TEXT    NOT NULL,
+  state        TEXT    NOT NULL,
+  boot         INTEGER,
+  queued_at    INTEGER NOT NULL,
+  started_at   INTEGER,
+  finished_at  INTEGER,
+  counts       TEXT    NOT NULL DEFAULT '{}',
+  held         TEXT    NOT NULL DEFAULT '[]',
+  error        TEXT
+);
+CREATE INDEX runs_open ON runs(state) WHERE state IN ('queued', 'reading', 'applying');
+CREATE INDEX runs_parent ON runs(parent_id) WHERE parent_id IS NOT NULL;
+
+-- Zoho's side of our manners: every budgeted call before it is sent, locks, and the one token.
+CREATE TABLE budget_calls (
+  credential TEXT    NOT NULL,
+  group_word TEXT    NOT NULL,
+  at         INTEGER NOT NULL
+);
+CREATE INDEX budget_calls_at ON budget_calls(credential, group_word, at);
+CREATE TABLE budget_locks (
+  credential TEXT    NOT NULL,
+  group_word TEXT    NOT NULL,
+  until      INTEGER NOT NULL,
+  PRIMARY KEY (credential, group_word)
+) WITHOUT ROWID;
+CREATE TABLE tokens (
+  credential   TEXT PRIMARY KEY,
+  access_token BLOB    NOT NULL,
+  expires_at   INTEGER NOT NULL
+) WITHOUT ROWID;

@@ -1,0 +1,141 @@
+//! What is known of each organization beside its people: subscription, sizes, quarantine, and who
+//! was there before the bridge.
+
+use rusqlite::{OptionalExtension, params};
+
+use super::{StoreError, Tx};
+use crate::domain::policy::{OrgState, Quarantine};
+use crate::domain::{CrmUserId, OrgId, Roster, Subscription, Timestamp};
+
+/// The organization's state; the default for one never seen.
+pub fn state(tx: &Tx<'_>, organization: &OrgId) -> Result<OrgState, StoreError> {
+    Ok(tx
+        .sql()
+        .prepare_cached(
+            "SELECT subscription, first_snapshot_at, crm_pages, cliq_pages, quarantined_at,
+                    quarantine_cause FROM organizations WHERE id = ?1",
+        )?
+        .query_row([organization.as_str()], |row| {
+            let since: Option<i64> = row.get(4)?;
+            let cause: Option<String> = row.get(5)?;
+            Ok(OrgState {
+                subscription: Subscription::from_word(&row.get::<_, String>(0)?),
+                first_snapshot_at: row.get::<_, Option<i64>>(1)?.map(Timestamp),
+                crm_pages: row.get(2)?,
+                cliq_pages: row.get(3)?,
+                quarantined: since.map(|since| Quarantine {
+                    since: Timestamp(since),
+                    cause: cause.unwrap_or_default(),
+                }),
+            })
+        })
+        .optional()?
+        .unwrap_or_default())
+}
+
+fn ensure(tx: &Tx<'_>, organization: &OrgId) -> Result<(), StoreError> {
+    tx.sql()
+        .prepare_cached("INSERT INTO organizations(id) VALUES (?1) ON CONFLICT DO NOTHING")?
+        .execute([organization.as_str()])?;
+    Ok(())
+}
+
+/// Sets the CRM Plus subscription. Answers what it was.
+pub fn set_subscription(
+    tx: &Tx<'_>,
+    organization: &OrgId,
+    subscription: Subscription,
+    now: Timestamp,
+) -> Result<Subscription, StoreError> {
+    ensure(tx, organization)?;
+    let before = state(tx, organization)?.subscription;
+    tx.sql().execute(
+        "UPDATE organizations SET subscription = ?2, subscription_at = ?3 WHERE id = ?1",
+        params![organization.as_str(), subscription.as_str(), now.millis()],
+    )?;
+    Ok(before)
+}
+
+/// Notes a complete listing of both sides. The first one is the baseline: who is in it was there
+/// before the bridge.
+pub fn note_snapshot(
+    tx: &Tx<'_>,
+    organization: &OrgId,
+    roster: &Roster,
+    cliq_pages: usize,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    ensure(tx, organization)?;
+    if state(tx, organization)?.first_snapshot_at.is_none() {
+        let mut insert = tx.sql().prepare_cached(
+            "INSERT INTO baseline(organization, crm_user_id) VALUES (?1, ?2)
+                                     ON CONFLICT DO NOTHING",
+        )?;
+        for user in roster.iter() {
+            insert.execute([organization.as_str(), user.id.as_str()])?;
+        }
+    }
+    let pages = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+    tx.sql().execute(
+        "UPDATE organizations SET first_snapshot_at = coalesce(first_snapshot_at, ?2),
+                crm_pages = ?3, cliq_pages = ?4 WHERE id = ?1",
+        params![organization.as_str(), now.millis(), pages(roster.pages()), pages(cliq_pages)],
+    )?;
+    Ok(())
+}
+
+/// Whether this CRM user was in the first complete snapshot.
+pub fn in_baseline(
+    tx: &Tx<'_>,
+    organization: &OrgId,
+    user: &CrmUserId,
+) -> Result<bool, StoreError> {
+    Ok(tx
+        .sql()
+        .prepare_cached("SELECT 1 FROM baseline WHERE organization = ?1 AND crm_user_id = ?2")?
+        .exists([organization.as_str(), user.as_str()])?)
+}
+
+/// Puts the organization into quarantine until the next probe. True if it was not in it before.
+pub fn quarantine(
+    tx: &Tx<'_>,
+    organization: &OrgId,
+    cause: &str,
+    probe_at: Timestamp,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    ensure(tx, organization)?;
+    let fresh = state(tx, organization)?.quarantined.is_none();
+    tx.sql().execute(
+        "UPDATE organizations SET quarantined_at = coalesce(quarantined_at, ?2),
+                quarantine_cause = ?3, probe_at = ?4 WHERE id = ?1",
+        params![organization.as_str(), now.millis(), cause, probe_at.millis()],
+    )?;
+    Ok(fresh)
+}
+
+/// When a quarantined organization may be asked again; `None` when it is not quarantined.
+pub fn probe_at(tx: &Tx<'_>, organization: &OrgId) -> Result<Option<Timestamp>, StoreError> {
+    Ok(tx
+        .sql()
+        .prepare_cached(
+            "SELECT probe_at FROM organizations WHERE id = ?1 AND quarantined_at IS NOT NULL",
+        )?
+        .query_row([organization.as_str()], |row| row.get::<_, Option<i64>>(0))
+        .optional()?
+        .flatten()
+        .map(Timestamp))
+}
+
+/// Notes a read that worked. True if that ended a quarantine.
+pub fn good_read(tx: &Tx<'_>, organization: &OrgId, now: Timestamp) -> Result<bool, StoreError> {
+    ensure(tx, organization)?;
+    let was = state(tx, organization)?.quarantined.is_some();
+    tx.sql()
+        .prepare_cached(
+            "UPDATE organizations SET quarantined_at = NULL, quarantine_cause = NULL,
+                    probe_at = NULL, last_good_read_at = ?2 WHERE id = ?1",
+        )?
+        .execute(params![organization.as_str(), now.millis()])?;
+    Ok(was)
+}

@@ -1,0 +1,30 @@
+//! Forgetting what is older than `store.keep_days`: deliveries, finished actions, finished runs.
+//!
+//! The ledger and the audit stay: they answer "why was this person removed" years later.
+
+use rusqlite::params;
+
+use super::{StoreError, Tx};
+use crate::domain::Timestamp;
+
+/// Rows of each kind removed in one transaction, so that nobody waits long behind it.
+const CHUNK: i64 = 2_000;
+
+/// Removes up to [`CHUNK`] old rows of each kind. True if there may be more.
+pub fn chunk(tx: &Tx<'_>, older_than: Timestamp) -> Result<bool, StoreError> {
+    let mut more = false;
+    for statement in [
+        "DELETE FROM deliveries WHERE id IN
+           (SELECT id FROM deliveries WHERE received_at < ?1 ORDER BY received_at LIMIT ?2)",
+        "DELETE FROM actions WHERE id IN
+           (SELECT id FROM actions WHERE finished_at < ?1 AND state IN ('done', 'superseded')
+            ORDER BY finished_at LIMIT ?2)",
+        "DELETE FROM runs WHERE id IN
+           (SELECT id FROM runs WHERE finished_at < ?1 AND id NOT IN
+              (SELECT parent_id FROM runs WHERE parent_id IS NOT NULL) LIMIT ?2)",
+    ] {
+        let removed = tx.sql().execute(statement, params![older_than.millis(), CHUNK])?;
+        more |= i64::try_from(removed).is_ok_and(|removed| removed == CHUNK);
+    }
+    Ok(more)
+}

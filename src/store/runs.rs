@@ -1,0 +1,205 @@
+//! Runs: a resync or a scheduled reconciliation, one row per organization, and a parent row where
+//! one request meant several.
+
+use rusqlite::{OptionalExtension, Row, params};
+
+use super::{StoreError, Tx};
+use crate::domain::run::{RunState, Trigger};
+use crate::domain::{BootId, OrgId, RunId, Timestamp};
+
+/// A run as the store has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// Row id.
+    pub id: RunId,
+    /// The request it belongs to, if that meant several organizations.
+    pub parent: Option<RunId>,
+    /// The organization; `None` for a parent.
+    pub organization: Option<OrgId>,
+    /// CRM id, zuid or address of the one person, if it is about one.
+    pub person: Option<String>,
+    /// Who started it.
+    pub trigger: String,
+    /// How far it is.
+    pub state: RunState,
+    /// When it was asked for.
+    pub queued_at: Timestamp,
+    /// When it began to read.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+    /// Counts, a JSON object.
+    pub counts: String,
+    /// Rows held back with their reasons, a JSON array.
+    pub held: String,
+    /// Why it failed.
+    pub error: Option<String>,
+}
+
+const COLUMNS: &str = "id, parent_id, organization, person, trigger_word, state, queued_at, \
+                       started_at, finished_at, counts, held, error";
+
+fn run(row: &Row<'_>) -> rusqlite::Result<Run> {
+    Ok(Run {
+        id: RunId(row.get(0)?),
+        parent: row.get::<_, Option<i64>>(1)?.map(RunId),
+        organization: row.get::<_, Option<String>>(2)?.map(OrgId::new),
+        person: row.get(3)?,
+        trigger: row.get(4)?,
+        state: RunState::from_word(&row.get::<_, String>(5)?).unwrap_or(RunState::Failed),
+        queued_at: Timestamp(row.get(6)?),
+        started_at: row.get::<_, Option<i64>>(7)?.map(Timestamp),
+        finished_at: row.get::<_, Option<i64>>(8)?.map(Timestamp),
+        counts: row.get(9)?,
+        held: row.get(10)?,
+        error: row.get(11)?,
+    })
+}
+
+/// Opens a parent row for a request that means several organizations.
+pub fn open_parent(tx: &Tx<'_>, trigger: Trigger, now: Timestamp) -> Result<RunId, StoreError> {
+    tx.sql().execute(
+        "INSERT INTO runs(trigger_word, state, queued_at) VALUES (?1, 'queued', ?2)",
+        params![trigger.as_str(), now.millis()],
+    )?;
+    Ok(RunId(tx.sql().last_insert_rowid()))
+}
+
+/// Opens a run, or joins the one that waits for its turn with the same scope.
+pub fn open(
+    tx: &Tx<'_>,
+    parent: Option<RunId>,
+    organization: &OrgId,
+    person: Option<&str>,
+    trigger: Trigger,
+    now: Timestamp,
+) -> Result<RunId, StoreError> {
+    let waiting = tx
+        .sql()
+        .query_row(
+            "SELECT id FROM runs WHERE organization = ?1 AND person IS ?2 AND parent_id IS ?3
+               AND state = 'queued' ORDER BY id LIMIT 1",
+            params![organization.as_str(), person, parent.map(|id| id.0)],
+            |row| row.get(0),
+        )
+        .optional()?;
+    if let Some(id) = waiting {
+        return Ok(RunId(id));
+    }
+    tx.sql().execute(
+        "INSERT INTO runs(parent_id, organization, person, trigger_word, state, queued_at)
+         VALUES (?1, ?2, ?3, ?4, 'queued', ?5)",
+        params![
+            parent.map(|id| id.0),
+            organization.as_str(),
+            person,
+            trigger.as_str(),
+            now.millis()
+        ],
+    )?;
+    Ok(RunId(tx.sql().last_insert_rowid()))
+}
+
+/// Takes the organization's next run: the one queued longest, or one that an earlier boot was
+/// reading when it ended (a run begins again after a restart).
+pub fn claim(
+    tx: &Tx<'_>,
+    organization: &OrgId,
+    boot: BootId,
+    now: Timestamp,
+) -> Result<Option<Run>, StoreError> {
+    Ok(tx
+        .sql()
+        .prepare_cached(&format!(
+            "UPDATE runs SET state = 'reading', boot = ?2, started_at = ?3 WHERE id =
+               (SELECT id FROM runs WHERE organization = ?1
+                  AND (state = 'queued' OR (state = 'reading' AND boot <> ?2))
+                ORDER BY id LIMIT 1)
+             RETURNING {COLUMNS}"
+        ))?
+        .query_row(params![organization.as_str(), boot.0, now.millis()], run)
+        .optional()?)
+}
+
+/// Writes how far the run is.
+pub fn note(
+    tx: &Tx<'_>,
+    id: RunId,
+    state: RunState,
+    counts: &str,
+    held: &str,
+    error: Option<&str>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    tx.sql().execute(
+        "UPDATE runs SET state = ?2, counts = ?3, held = ?4, error = ?5, finished_at = ?6
+         WHERE id = ?1",
+        params![
+            id.0,
+            state.as_str(),
+            counts,
+            held,
+            error,
+            state.is_final().then_some(now.millis())
+        ],
+    )?;
+    Ok(())
+}
+
+/// Ends the runs whose every action was tried once, or is parked, superseded or dead. Letters and
+/// notices are not waited for. Answers how many ended.
+pub fn finish_applied(tx: &Tx<'_>, now: Timestamp) -> Result<usize, StoreError> {
+    Ok(tx
+        .sql()
+        .prepare_cached(
+            "UPDATE runs SET finished_at = ?1, state = CASE WHEN EXISTS
+               (SELECT 1 FROM actions WHERE run_id = runs.id AND state IN ('parked', 'dead'))
+               OR EXISTS (SELECT 1 FROM actions WHERE run_id = runs.id AND state = 'waiting'
+                          AND lane IN ('access', 'licence') AND failures > 0)
+               THEN 'degraded' ELSE 'done' END
+             WHERE state = 'applying' AND organization IS NOT NULL AND NOT EXISTS
+               (SELECT 1 FROM actions WHERE run_id = runs.id AND state = 'waiting'
+                  AND lane IN ('access', 'licence') AND failures = 0)",
+        )?
+        .execute([now.millis()])?)
+}
+
+/// The run with this id.
+pub fn get(tx: &Tx<'_>, id: RunId) -> Result<Option<Run>, StoreError> {
+    Ok(tx
+        .sql()
+        .prepare_cached(&format!("SELECT {COLUMNS} FROM runs WHERE id = ?1"))?
+        .query_row([id.0], run)
+        .optional()?)
+}
+
+/// The runs that one request opened.
+pub fn children(tx: &Tx<'_>, parent: RunId) -> Result<Vec<Run>, StoreError> {
+    let mut statement = tx
+        .sql()
+        .prepare_cached(&format!("SELECT {COLUMNS} FROM runs WHERE parent_id = ?1 ORDER BY id"))?;
+    let rows = statement.query_map([parent.0], run)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Whether the organization ever had a run that was carried out.
+pub fn any_applied(tx: &Tx<'_>, organization: &OrgId) -> Result<bool, StoreError> {
+    Ok(tx
+        .sql()
+        .prepare_cached(
+            "SELECT 1 FROM runs WHERE organization = ?1
+               AND state IN ('applying', 'done', 'degraded') LIMIT 1",
+        )?
+        .exists([organization.as_str()])?)
+}
+
+/// How many runs are not finished.
+pub fn open_count(tx: &Tx<'_>) -> Result<i64, StoreError> {
+    Ok(tx
+        .sql()
+        .prepare_cached(
+            "SELECT count(*) FROM runs WHERE organization IS NOT NULL
+               AND state IN ('queued', 'reading', 'applying')",
+        )?
+        .query_row([], |row| row.get(0))?)
+}
