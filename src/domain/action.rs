@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::email::Email;
 use super::ids::{ActionId, MembershipId, OrgId};
 use super::letter::{Invitation, Notice};
 use super::time::Timestamp;
@@ -60,8 +61,8 @@ pub enum Operation {
     Letter(Invitation),
     /// The same invitation as a bot notice.
     BotNotice(Invitation),
-    /// A notice to the administrators, by mail.
-    AdminMail(Notice),
+    /// A notice to one administrator, by mail.
+    AdminMail(Email, Notice),
     /// A notice to the administrators, in the organization's admin channel.
     AdminPost(Notice),
 }
@@ -73,7 +74,7 @@ impl Operation {
             Self::Portal(verb) => verb.as_str(),
             Self::Letter(_) => "letter",
             Self::BotNotice(_) => "bot_notice",
-            Self::AdminMail(_) => "admin_mail",
+            Self::AdminMail(..) => "admin_mail",
             Self::AdminPost(_) => "admin_post",
         }
     }
@@ -83,7 +84,7 @@ impl Operation {
         match self {
             Self::Portal(PortalVerb::AssignLicence | PortalVerb::RevokeLicence) => Lane::Licence,
             Self::Portal(_) => Lane::Access,
-            Self::Letter(_) | Self::AdminMail(_) => Lane::Letter,
+            Self::Letter(_) | Self::AdminMail(..) => Lane::Letter,
             Self::BotNotice(_) | Self::AdminPost(_) => Lane::Notice,
         }
     }

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use super::{StoreError, Tx};
 use crate::domain::letter::{Invitation, Notice};
 use crate::domain::{
-    Action, ActionId, BootId, DeliveryId, Lane, Membership, MembershipId, Operation, OrgId,
+    Action, ActionId, BootId, DeliveryId, Email, Lane, Membership, MembershipId, Operation, OrgId,
     PortalVerb, RunId, Timestamp,
 };
 
@@ -61,9 +61,8 @@ fn payload(operation: &Operation) -> Result<Option<String>, StoreError> {
         Operation::Letter(invitation) | Operation::BotNotice(invitation) => {
             serde_json::to_string(invitation)
         }
-        Operation::AdminMail(notice) | Operation::AdminPost(notice) => {
-            serde_json::to_string(notice)
-        }
+        Operation::AdminMail(to, notice) => serde_json::to_string(&(to.as_str(), notice)),
+        Operation::AdminPost(notice) => serde_json::to_string(notice),
     };
     text.map(Some).map_err(|_| StoreError::Unreadable("action"))
 }
@@ -73,12 +72,14 @@ fn operation(name: &str, payload: Option<&str>) -> Option<Operation> {
         return Some(Operation::Portal(verb));
     }
     let invitation = || serde_json::from_str::<Invitation>(payload?).ok();
-    let notice = || serde_json::from_str::<Notice>(payload?).ok();
     match name {
         "letter" => invitation().map(Operation::Letter),
         "bot_notice" => invitation().map(Operation::BotNotice),
-        "admin_mail" => notice().map(Operation::AdminMail),
-        "admin_post" => notice().map(Operation::AdminPost),
+        "admin_mail" => {
+            let (to, notice) = serde_json::from_str::<(String, Notice)>(payload?).ok()?;
+            Some(Operation::AdminMail(Email::parse(&to).ok()?, notice))
+        }
+        "admin_post" => serde_json::from_str(payload?).ok().map(Operation::AdminPost),
         _ => None,
     }
 }
@@ -373,4 +374,21 @@ pub fn waiting(tx: &Tx<'_>) -> Result<i64, StoreError> {
         .sql()
         .prepare_cached("SELECT count(*) FROM actions WHERE state = 'waiting'")?
         .query_row([], |row| row.get(0))?)
+}
+
+/// Whether administrators were told this title for this organization since `from`. Notices carry
+/// their title as the reason.
+pub fn told_since(
+    tx: &Tx<'_>,
+    organization: &OrgId,
+    title: &str,
+    from: Timestamp,
+) -> Result<bool, StoreError> {
+    Ok(tx
+        .sql()
+        .prepare_cached(
+            "SELECT 1 FROM actions WHERE operation IN ('admin_mail', 'admin_post')
+               AND organization = ?1 AND reason = ?2 AND created_at >= ?3 LIMIT 1",
+        )?
+        .exists(params![organization.as_str(), title, from.millis()])?)
 }

@@ -5,9 +5,11 @@
 //! away (removals come with reconciliation, its guard and its two-key rule).
 
 mod class;
+mod matching;
 mod verdict;
 
 pub use class::classify;
+pub use matching::{doubles, matching};
 pub use verdict::Verdict;
 
 use crate::domain::membership::{Membership, Origin, State};

@@ -190,3 +190,5 @@ CREATE TABLE tokens (
   access_token BLOB    NOT NULL,
   expires_at   INTEGER NOT NULL
 ) WITHOUT ROWID;
+CREATE INDEX actions_notices ON actions(organization, created_at)
+  WHERE operation IN ('admin_mail', 'admin_post');

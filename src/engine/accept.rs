@@ -1,0 +1,329 @@
+//! Taking a verified webhook in: delivery and hints in one durable transaction, before the 200.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use super::{Desk, Engine};
+use crate::domain::delivery::OrgRef;
+use crate::domain::letter::Notice;
+use crate::domain::{
+    DeliveryId, DeliveryStatus, Hint, OrgId, Subject, Subscription, Timestamp,
+};
+use crate::logic::event::Event;
+use crate::store::audit::{self, Entry};
+use crate::store::inbox::{self, NewDelivery, Rejected, Stored};
+use crate::store::outbox::Cause;
+use crate::store::{StoreError, Tx, hints, orgs, outbox};
+
+/// How old the known depth of the queue may be before it is counted again.
+const DEPTH_AGE_MAX: Duration = Duration::from_secs(1);
+
+/// Refused requests waiting to be written; beyond this only their number is kept.
+const REFUSED_MAX: usize = 512;
+
+/// What a sender that meets a full queue is told to wait.
+const RETRY_AFTER: Duration = Duration::from_secs(30);
+
+/// A webhook whose signature held and whose body was read.
+#[derive(Debug)]
+pub struct Incoming {
+    /// The source's name.
+    pub source: String,
+    /// Which key verified it.
+    pub key_id: String,
+    /// Hash of source and duplicate key.
+    pub dedupe: [u8; 16],
+    /// What the body says.
+    pub event: Event,
+    /// The raw body.
+    pub body: Vec<u8>,
+}
+
+/// The answer to a webhook.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Receipt {
+    /// Stored; hints follow.
+    Accepted(DeliveryId),
+    /// Stored before; this one was counted.
+    Duplicate(DeliveryId),
+    /// Stored; nothing follows.
+    Ignored(DeliveryId),
+}
+
+/// Why a verified webhook was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum AcceptError {
+    /// Too much is unfinished.
+    #[error("the queue is full")]
+    Full {
+        /// When to come back.
+        retry_after: Duration,
+    },
+    /// The store did not commit.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The number of unfinished rows: counted once a second, estimated in between.
+#[derive(Default)]
+pub(super) struct Depth(Mutex<(Option<Timestamp>, i64)>);
+
+/// Refused requests that wait to be written.
+#[derive(Default)]
+pub(super) struct Refused(Mutex<Vec<Rejected>>);
+
+/// Where a hint of a delivery goes.
+#[derive(Clone, Debug)]
+enum Routed {
+    To(OrgId, Subject),
+    Nowhere(String),
+}
+
+impl Engine {
+    /// Stores the webhook and its hints, durably.
+    ///
+    /// # Errors
+    /// [`AcceptError::Full`] above the high-water mark; the store's errors.
+    pub async fn accept(&self, incoming: Incoming) -> Result<Receipt, AcceptError> {
+        self.make_room().await?;
+        let routed = self.route(&incoming);
+        let mut organizations: Vec<OrgId> = Vec::new();
+        let mut lost = Vec::new();
+        for one in &routed {
+            match one {
+                Routed::To(organization, _) if !organizations.contains(organization) => {
+                    organizations.push(organization.clone());
+                }
+                Routed::To(..) => {}
+                Routed::Nowhere(why) => lost.push(why.clone()),
+            }
+        }
+        let ignored = organizations.is_empty();
+        let detail = if routed.is_empty() {
+            Some(format!("events of type {:?} mean nothing to the bridge", incoming.event.event_type))
+        } else {
+            (!lost.is_empty()).then(|| lost.join("; "))
+        };
+        let new = NewDelivery {
+            source: incoming.source,
+            key_id: incoming.key_id,
+            dedupe: incoming.dedupe,
+            event_id: incoming.event.event_id,
+            event_type: incoming.event.event_type,
+            organization: organizations.first().cloned(),
+            status: if ignored { DeliveryStatus::Ignored } else { DeliveryStatus::Accepted },
+            detail,
+            body: incoming.body,
+        };
+        let now = self.now();
+        let engine = self.clone();
+        let stored = self
+            .inner
+            .store
+            .write("accept", move |tx| {
+                let stored = inbox::store(tx, &new, now)?;
+                if let Stored::New(delivery) = stored {
+                    for one in routed {
+                        if let Routed::To(organization, subject) = one {
+                            engine.book(tx, &organization, subject, delivery, now)?;
+                        }
+                    }
+                    if let (true, Some(why)) = (!lost.is_empty(), &new.detail) {
+                        engine.tell_lost(tx, &new.source, why, delivery, now)?;
+                    }
+                }
+                Ok(stored)
+            })
+            .await?;
+        Ok(match stored {
+            Stored::Duplicate(id) => Receipt::Duplicate(id),
+            Stored::New(id) => {
+                for organization in organizations {
+                    self.wake(&Desk::Hints(organization.clone()));
+                    self.wake_outbox(&organization);
+                }
+                if ignored { Receipt::Ignored(id) } else { Receipt::Accepted(id) }
+            }
+        })
+    }
+
+    fn book(
+        &self,
+        tx: &Tx<'_>,
+        organization: &OrgId,
+        subject: Subject,
+        delivery: DeliveryId,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let cause = Cause { delivery: Some(delivery), run: None };
+        match subject {
+            Subject::User { id, kind } => {
+                hints::put(tx, organization, &id, kind, Some(delivery), now)
+            }
+            Subject::Subscription { state, detail } => {
+                // An event that does not tell the new plan leaves what is known alone.
+                if state == Subscription::Unknown {
+                    return Ok(());
+                }
+                let before = orgs::set_subscription(tx, organization, state, now)?;
+                if before != state {
+                    let entry = Entry {
+                        organization,
+                        membership: None,
+                        actor: "bridge",
+                        event: "subscription",
+                        reason: &detail,
+                        before: Some(before.as_str().into()),
+                        after: Some(state.as_str().into()),
+                        cause,
+                        action: None,
+                    };
+                    audit::record(tx, &entry, now)?;
+                }
+                Ok(())
+            }
+            Subject::CliqPlan { detail } => {
+                let notice = Notice {
+                    title: format!("The Cliq plan of {organization} has changed"),
+                    body: format!(
+                        "{detail}\nNo API tells the Cliq plan, so cliqbridge goes by its \
+                         configuration: check `cliq_plan` of this organization and restart."
+                    ),
+                };
+                self.tell_admins(tx, organization, &notice, cause, now)
+            }
+        }
+    }
+
+    /// A Billing webhook that names nobody we know is more than noise: a plan change is missed.
+    fn tell_lost(
+        &self,
+        tx: &Tx<'_>,
+        source: &str,
+        why: &str,
+        delivery: DeliveryId,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        tracing::warn!(source, %delivery, why, "a verified delivery names no configured organization");
+        let entry = Entry {
+            organization: &OrgId::new(""),
+            membership: None,
+            actor: "bridge",
+            event: "delivery_ignored",
+            reason: why,
+            before: None,
+            after: None,
+            cause: Cause { delivery: Some(delivery), run: None },
+            action: None,
+        };
+        audit::record(tx, &entry, now)
+    }
+
+    fn route(&self, incoming: &Incoming) -> Vec<Routed> {
+        incoming.event.hints.iter().map(|hint| self.route_one(&incoming.source, hint)).collect()
+    }
+
+    fn route_one(&self, source: &str, hint: &Hint) -> Routed {
+        let Some(source) = self.inner.sources.get(source) else {
+            return Routed::Nowhere("the source is not configured".to_owned());
+        };
+        let named = match &hint.organization {
+            OrgRef::Id(id) => match self.named(id) {
+                Some(host) => Some(host),
+                None => {
+                    return Routed::Nowhere(format!("organization {id:?} is not configured"));
+                }
+            },
+            OrgRef::BillingCustomer { customer, subscription } => {
+                self.billed(customer.as_deref(), subscription.as_deref())
+            }
+            OrgRef::Unnamed => None,
+        };
+        let Some(organization) = named.or_else(|| source.organization.clone()) else {
+            return Routed::Nowhere(
+                "the body names no organization, and the source has no `organization`".to_owned(),
+            );
+        };
+        if source.organizations.as_ref().is_some_and(|only| !only.contains(&organization)) {
+            return Routed::Nowhere(format!("this source may not speak for {organization}"));
+        }
+        Routed::To(organization, hint.subject.clone())
+    }
+
+    fn named(&self, id: &str) -> Option<OrgId> {
+        self.inner
+            .hosts
+            .values()
+            .find(|host| host.settings.crm_org == id || host.settings.id.as_str() == id)
+            .map(|host| host.id().clone())
+    }
+
+    fn billed(&self, customer: Option<&str>, subscription: Option<&str>) -> Option<OrgId> {
+        self.inner
+            .hosts
+            .values()
+            .find(|host| {
+                customer.is_some_and(|id| host.settings.billing_customers.contains(id))
+                    || subscription.is_some_and(|id| host.settings.billing_subscriptions.contains(id))
+            })
+            .map(|host| host.id().clone())
+    }
+
+    async fn make_room(&self) -> Result<(), AcceptError> {
+        if self.take_room() < self.inner.settings.queue_limit {
+            return Ok(());
+        }
+        if self.queue_depth().await? < self.inner.settings.queue_limit {
+            return Ok(());
+        }
+        Err(AcceptError::Full { retry_after: RETRY_AFTER })
+    }
+
+    /// The estimate after this delivery, or the limit when it is too old to go by.
+    fn take_room(&self) -> i64 {
+        let now = self.now();
+        let Ok(mut depth) = self.inner.depth.0.lock() else { return i64::MAX };
+        depth.1 += 1;
+        match depth.0 {
+            Some(at) if now.since(at) < DEPTH_AGE_MAX => depth.1,
+            _ => i64::MAX,
+        }
+    }
+
+    /// Unfinished hints and actions, counted now.
+    pub async fn queue_depth(&self) -> Result<i64, StoreError> {
+        let count = self
+            .inner
+            .store
+            .read(|tx| Ok(hints::open(tx)?.0 + outbox::waiting(tx)?))
+            .await?;
+        if let Ok(mut depth) = self.inner.depth.0.lock() {
+            *depth = (Some(self.now()), count);
+        }
+        Ok(count)
+    }
+
+    /// Notes a refused request; written by [`Engine::flush_refused`], never in its way.
+    pub fn refuse(&self, source: &str, status: u16, kind: &'static str, detail: String) {
+        const SOURCE_CHARS_MAX: usize = 60;
+        let source: String = source.chars().take(SOURCE_CHARS_MAX).collect();
+        tracing::info!(source, status, kind, detail, "webhook refused");
+        if let Ok(mut waiting) = self.inner.refused.0.lock()
+            && waiting.len() < REFUSED_MAX
+        {
+            waiting.push(Rejected { at: self.now(), source, status, kind, detail });
+        }
+    }
+
+    /// Writes the refused requests that have come together.
+    pub async fn flush_refused(&self) -> Result<(), StoreError> {
+        let waiting = match self.inner.refused.0.lock() {
+            Ok(mut waiting) => std::mem::take(&mut *waiting),
+            Err(_) => return Ok(()),
+        };
+        if waiting.is_empty() {
+            return Ok(());
+        }
+        self.inner.store.write("refused", move |tx| inbox::reject(tx, &waiting)).await
+    }
+}

@@ -1,0 +1,394 @@
+//! Carrying out the outbox: permit, claim, call, and one transaction for everything that follows.
+
+use super::{Desk, Engine, Host, Step};
+use crate::domain::letter::Notice;
+use crate::domain::membership::{Membership, Origin, State};
+use crate::domain::{
+    Action, Disposition, Failure, HintKind, MembershipId, Operation, OrgId, PortalVerb, Timestamp,
+};
+use crate::domain::budget::Group;
+use crate::logic::retry::{ATTEMPTS_MAX, Attempts, disposition};
+use crate::store::audit::{self, Entry};
+use crate::store::outbox::{self, Cause, End};
+use crate::store::{StoreError, Tx, hints, ledger, runs};
+use crate::zoho::Permit;
+use crate::zoho::portal::{Applied, PortalCall};
+
+/// A claimed row and, for the portal, the permit to send it.
+enum Claimed {
+    Row(Box<Action>, Option<Permit>),
+    Nothing(Option<Timestamp>),
+}
+
+/// What a call came to.
+pub(super) enum Effect {
+    /// The portal answered; where the person can join, if it said so.
+    Portal {
+        join_url: Option<String>,
+        already: bool,
+    },
+    /// A letter or a message went out, or was found needless; the note says how.
+    Told(&'static str),
+    /// Not wanted any more when its turn came.
+    Needless(&'static str),
+}
+
+impl Engine {
+    /// Carries out one due row of the desk.
+    pub(super) async fn deliver(&self, desk: &Desk) -> Result<Step, StoreError> {
+        let (action, permit) = match self.take(desk).await? {
+            Claimed::Row(action, permit) => (*action, permit),
+            Claimed::Nothing(next) => return Ok(Step::Idle(next)),
+        };
+        tracing::debug!(
+            action = %action.id, organization = %action.organization,
+            operation = action.operation.name(), failures = action.failures, "carrying out"
+        );
+        let result = match &action.operation {
+            Operation::Portal(verb) => self.call_portal(&action, *verb, permit).await?,
+            Operation::Letter(invitation) => self.send_letter(&action, invitation).await?,
+            Operation::AdminMail(to, notice) => self.send_notice(&action, to, notice).await,
+            Operation::BotNotice(invitation) => self.send_bot_notice(&action, invitation).await?,
+            Operation::AdminPost(notice) => self.post_to_admins(&action, notice).await,
+        };
+        match result {
+            Ok(effect) => self.book(action, effect).await?,
+            Err(failure) => self.book_failure(action, failure).await?,
+        }
+        Ok(Step::Worked)
+    }
+
+    /// Claims under the desk's lock: looking, the permit and the claim belong together, so that no
+    /// permit is spent on a row that another worker takes.
+    async fn take(&self, desk: &Desk) -> Result<Claimed, StoreError> {
+        let (Some(rows), Some(lock)) = (desk.outbox(), self.inner.claiming.get(desk)) else {
+            return Ok(Claimed::Nothing(None));
+        };
+        let _claiming = lock.lock().await;
+        let (boot, now) = (self.inner.boot, self.now());
+        let peek = rows.clone();
+        let due = self.inner.store.read(move |tx| outbox::next_due(tx, &peek, boot)).await?;
+        match due {
+            Some(at) if at <= now => {}
+            later => return Ok(Claimed::Nothing(later)),
+        }
+        let mut permit = None;
+        match desk {
+            Desk::Letters => {
+                if let Some(at) = self.letters_full_until(now).await? {
+                    return Ok(Claimed::Nothing(Some(at)));
+                }
+            }
+            Desk::Access(organization) => {
+                let Some(portal) = self.host(organization).and_then(|host| host.portal.as_ref())
+                else {
+                    // The organization went back to `observe`: its rows wait for the portal.
+                    return Ok(Claimed::Nothing(None));
+                };
+                match portal.gate().try_take(Group::Portal).await {
+                    Ok(taken) => permit = Some(taken),
+                    Err(wait) => return Ok(Claimed::Nothing(Some(wait.until))),
+                }
+            }
+            Desk::Hints(_) | Desk::Runs(_) | Desk::Notices(_) => {}
+        }
+        let claimed = self
+            .inner
+            .store
+            .write("claim action", move |tx| outbox::claim(tx, &rows, boot, now))
+            .await?;
+        Ok(match claimed {
+            Some(action) => Claimed::Row(Box::new(action), permit),
+            None => Claimed::Nothing(Some(now)),
+        })
+    }
+
+    async fn membership(&self, id: Option<MembershipId>) -> Result<Option<Membership>, StoreError> {
+        let Some(id) = id else { return Ok(None) };
+        self.inner.store.read(move |tx| ledger::get(tx, id)).await
+    }
+
+    async fn call_portal(
+        &self,
+        action: &Action,
+        verb: PortalVerb,
+        permit: Option<Permit>,
+    ) -> Result<Result<Effect, Failure>, StoreError> {
+        let host = self.host(&action.organization);
+        let portal = host.and_then(|host| host.portal.as_ref());
+        let membership = self.membership(action.membership).await?;
+        let (Some(host), Some(portal), Some(permit), Some(row)) = (host, portal, permit, membership)
+        else {
+            return Ok(Ok(Effect::Needless("the portal or the membership is gone")));
+        };
+        if verb == PortalVerb::AddExternal && row.state != State::Wanted {
+            return Ok(Ok(Effect::Needless("the membership is not wanted any more")));
+        }
+        let call = PortalCall {
+            operation: verb,
+            organization_id: host.settings.crm_org.clone(),
+            crm_user_id: row.crm_user_id,
+            email: row.email,
+            first_name: row.first_name,
+            last_name: row.last_name,
+            idempotency_key: action.idempotency_key.clone(),
+        };
+        let applied = portal.apply(permit, &call).await;
+        Ok(match applied {
+            Ok(Applied::Now { join_url }) => {
+                Ok(Effect::Portal { join_url: join_url.map(String::from), already: false })
+            }
+            Ok(Applied::AlreadySo { join_url }) => {
+                Ok(Effect::Portal { join_url: join_url.map(String::from), already: true })
+            }
+            Err(error) => Err(error.failure(self.now())),
+        })
+    }
+
+    async fn book(&self, action: Action, effect: Effect) -> Result<(), StoreError> {
+        let (engine, now, boot) = (self.clone(), self.now(), self.inner.boot);
+        let organization = action.organization.clone();
+        self.inner
+            .store
+            .write("book effect", move |tx| {
+                let cause = outbox::cause(tx, action.id)?;
+                let end = match &effect {
+                    Effect::Portal { already: true, .. } => End::Done("it was so already"),
+                    Effect::Portal { .. } => End::Done(""),
+                    Effect::Told(note) => End::Done(note),
+                    Effect::Needless(why) => End::Superseded(why),
+                };
+                let ours = outbox::settle(tx, action.id, boot, end, now)?;
+                if let (Effect::Portal { join_url, .. }, Operation::Portal(verb)) =
+                    (effect, &action.operation)
+                {
+                    engine.book_portal(tx, &action, *verb, join_url, cause, now)?;
+                }
+                if !ours {
+                    engine.look_once_more(tx, &action, now)?;
+                }
+                runs::finish_applied(tx, now).map(|_| ())
+            })
+            .await?;
+        self.wake_outbox(&organization);
+        self.wake(&Desk::Hints(organization));
+        Ok(())
+    }
+
+    /// The portal has done it: invited, letter and notice, in the transaction that says so.
+    fn book_portal(
+        &self,
+        tx: &Tx<'_>,
+        action: &Action,
+        verb: PortalVerb,
+        join_url: Option<String>,
+        cause: Cause,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let (Some(host), Some(id)) = (self.host(&action.organization), action.membership) else {
+            return Ok(());
+        };
+        let Some(before) = ledger::get(tx, id)? else { return Ok(()) };
+        let mut row = before.clone();
+        let event = match verb {
+            PortalVerb::AddExternal => {
+                row.external = true;
+                row.parked = None;
+                if row.origin == Origin::Expected {
+                    row.origin = Origin::Made;
+                }
+                row.join_url = join_url.or(row.join_url);
+                if row.state == State::Wanted {
+                    row.state = State::Invited;
+                    row.since = now;
+                    row.invited_at = Some(now);
+                    row.invited_as = Some(row.email.clone());
+                }
+                "invited"
+            }
+            PortalVerb::Restore => "restored",
+            PortalVerb::RemoveExternal
+            | PortalVerb::Restrict
+            | PortalVerb::AssignLicence
+            | PortalVerb::RevokeLicence => verb.as_str(),
+        };
+        ledger::put(tx, &row)?;
+        let entry = Entry {
+            organization: host.id(),
+            membership: Some(id),
+            actor: "bridge",
+            event,
+            reason: &action.reason,
+            before: Some(audit::facts(&before)),
+            after: Some(audit::facts(&row)),
+            cause,
+            action: Some(action.id),
+        };
+        audit::record(tx, &entry, now)?;
+        match verb {
+            PortalVerb::AddExternal if row.state == State::Invited => {
+                self.invite(tx, host, &mut row, cause, now)
+            }
+            PortalVerb::AddExternal => Ok(()),
+            _ => self.look_once_more(tx, action, now),
+        }
+    }
+
+    /// Only a read tells what an effect really changed.
+    fn look_once_more(
+        &self,
+        tx: &Tx<'_>,
+        action: &Action,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let Some(row) = action.membership.map(|id| ledger::get(tx, id)).transpose()?.flatten()
+        else {
+            return Ok(());
+        };
+        hints::put(tx, &row.organization, &row.crm_user_id, HintKind::Present, None, now)
+    }
+
+    async fn book_failure(&self, action: Action, failure: Failure) -> Result<(), StoreError> {
+        let (engine, now, boot) = (self.clone(), self.now(), self.inner.boot);
+        let organization = action.organization.clone();
+        let attempts = Attempts::AtMost(ATTEMPTS_MAX);
+        let decided = disposition(action.failures, &failure, now, action.id.0, attempts);
+        tracing::warn!(
+            action = %action.id, %organization, operation = action.operation.name(),
+            failure = failure.kind(), error = %failure, next = ?decided, "an action failed"
+        );
+        self.inner
+            .store
+            .write("book failure", move |tx| {
+                let text = failure.to_string();
+                match decided {
+                    Disposition::RetryAt { at, counts } => {
+                        outbox::postpone(tx, &action, boot, at, counts, &text)?;
+                    }
+                    Disposition::Park { code } => {
+                        outbox::settle(tx, action.id, boot, End::Parked(&code, &text), now)?;
+                        engine.park_membership(tx, &action, &code, now)?;
+                    }
+                    Disposition::GiveUp => {
+                        let end = End::Dead(failure.kind(), &text);
+                        outbox::settle(tx, action.id, boot, end, now)?;
+                        engine.tell_dead(tx, &action, &text, now)?;
+                    }
+                }
+                runs::finish_applied(tx, now).map(|_| ())
+            })
+            .await?;
+        self.wake_outbox(&organization);
+        Ok(())
+    }
+
+    /// A refusal parks that person with its cause; the rest goes on (I25).
+    fn park_membership(
+        &self,
+        tx: &Tx<'_>,
+        action: &Action,
+        code: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let (Operation::Portal(_), Some(id)) = (&action.operation, action.membership) else {
+            return Ok(());
+        };
+        let Some(before) = ledger::get(tx, id)? else { return Ok(()) };
+        let mut row = before.clone();
+        row.parked = Some(code.to_owned());
+        let said_no = match code {
+            "declined" => Some(State::Declined),
+            "blocked" => Some(State::Blocked),
+            _ => None,
+        };
+        if let (Some(state), State::Wanted | State::Invited) = (said_no, row.state) {
+            row.state = state;
+            row.since = now;
+        }
+        ledger::put(tx, &row)?;
+        let reason = format!("The portal refused: {}", remedy(code));
+        let entry = Entry {
+            organization: &action.organization,
+            membership: Some(id),
+            actor: "bridge",
+            event: "parked",
+            reason: &reason,
+            before: Some(audit::facts(&before)),
+            after: Some(audit::facts(&row)),
+            cause: outbox::cause(tx, action.id)?,
+            action: Some(action.id),
+        };
+        audit::record(tx, &entry, now)
+    }
+
+    fn tell_dead(
+        &self,
+        tx: &Tx<'_>,
+        action: &Action,
+        error: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        // A notice about a notice that cannot be delivered would chase its own tail.
+        if matches!(action.operation, Operation::AdminMail(..) | Operation::AdminPost(_)) {
+            return Ok(());
+        }
+        let (operation, id) = (action.operation.name(), action.id);
+        let notice = Notice {
+            title: format!("Given up: {operation} {id} of {}", action.organization),
+            body: format!(
+                "It failed {} times, last with: {error}\nNothing else is held up by it. When the \
+                 cause is mended, resync the organization.",
+                action.failures + 1
+            ),
+        };
+        self.tell_admins(tx, &action.organization, &notice, Cause::default(), now)
+    }
+}
+
+/// What an administrator can do about a refusal, and where (design section 11, "Parked causes").
+pub(super) fn remedy(code: &str) -> String {
+    let what = match code {
+        "already_internal" => "the person is one of the organization's own users; nothing to do",
+        "declined" => "the person declined; invite again only by an operator's resend",
+        "blocked" => {
+            "Zoho does not let this person be invited again; the person has to ask for it"
+        }
+        "no_permission" => {
+            "the portal function's owner may not add users: CRM Plus, Admin panel, Users"
+        }
+        "no_licence" => "no CRM Plus licence is free: CRM Plus, Admin panel, Subscription",
+        "other_data_centre" => {
+            "the person's Zoho account lives in another data centre and cannot be added"
+        }
+        "unknown_user" => "CRM Plus does not know this user: check that the user is active there",
+        other => return format!("{other} (not a code that the bridge knows; see the portal's log)"),
+    };
+    format!("{code}: {what}")
+}
+
+impl Engine {
+    /// The host whose bot can reach the address: the home's first, else the inviting one's.
+    pub(super) fn bots_for<'a>(
+        &'a self,
+        host: &'a Host,
+        email: &crate::domain::Email,
+    ) -> Vec<(&'a Host, &'a str)> {
+        let homes = self.inner.hosts.values().filter(|other| other.is_home_of(email));
+        homes
+            .chain(std::iter::once(host))
+            .filter_map(|host| Some((host, host.settings.bot.as_deref()?)))
+            .collect()
+    }
+
+    /// Whether any bot could reach the address.
+    pub(super) fn has_a_bot_for(&self, host: &Host, email: &crate::domain::Email) -> bool {
+        !self.bots_for(host, email).is_empty()
+    }
+
+    /// Wakes whoever works for the organization.
+    pub fn wake_organization(&self, organization: &OrgId) {
+        self.wake(&Desk::Hints(organization.clone()));
+        self.wake(&Desk::Runs(organization.clone()));
+        self.wake_outbox(organization);
+    }
+}

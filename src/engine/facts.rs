@@ -1,0 +1,123 @@
+//! Reading both sides: one person by single calls, or everybody by one complete listing.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::{Engine, Host};
+use crate::logic::plan::doubles;
+use crate::domain::{CrmUser, CrmUserId, Directory, Membership, Roster};
+use crate::store::{StoreError, ledger};
+use crate::zoho::{CallError, Priority};
+
+/// Pages of a CRM listing and of the Cliq passes of an organization never listed before.
+const UNKNOWN_CRM_PAGES: u32 = 1;
+const UNKNOWN_CLIQ_PAGES: u32 = 3;
+
+/// What was read of one person or of all.
+pub(super) struct Sides {
+    /// Every CRM user, or the one that was read.
+    pub(super) roster: Roster,
+    /// Every Cliq user, or the few that can be the one.
+    pub(super) directory: Directory,
+    /// Whether both listings are complete, so that silence in them means something.
+    pub(super) complete: bool,
+    /// CRM users who share a person with another active one (G9).
+    pub(super) doubles: BTreeSet<CrmUserId>,
+}
+
+impl Sides {
+    fn everybody(roster: Roster, directory: Directory) -> Arc<Self> {
+        let doubles = doubles(&roster);
+        Arc::new(Self { roster, directory, complete: true, doubles })
+    }
+
+    fn one(user: Option<CrmUser>, directory: Directory) -> Arc<Self> {
+        let roster = Roster::complete(user.into_iter().collect(), 1).unwrap_or_default();
+        Arc::new(Self { roster, directory, complete: false, doubles: BTreeSet::new() })
+    }
+}
+
+/// Why a read gave nothing to go by.
+pub(super) enum ReadError {
+    /// The outside failed.
+    Call(CallError),
+    /// CRM lists nobody at all: out of bounds, whatever its status says (I7).
+    EmptyRoster,
+    /// The store failed.
+    Store(StoreError),
+}
+
+impl From<CallError> for ReadError {
+    fn from(error: CallError) -> Self {
+        Self::Call(error)
+    }
+}
+
+impl From<StoreError> for ReadError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+/// Whether one complete listing is cheaper than two reads for each of `k` people (design section
+/// 11, "Burst").
+pub(super) fn listing_is_cheaper(k: usize, crm_pages: Option<u32>, cliq_pages: Option<u32>) -> bool {
+    let pages = crm_pages.unwrap_or(UNKNOWN_CRM_PAGES) + cliq_pages.unwrap_or(UNKNOWN_CLIQ_PAGES);
+    2 * k > usize::try_from(pages).unwrap_or(usize::MAX)
+}
+
+impl Engine {
+    /// Lists both sides completely and notes the snapshot.
+    pub(super) async fn list(
+        &self,
+        host: &Host,
+        priority: Priority,
+    ) -> Result<Arc<Sides>, ReadError> {
+        let roster = host.crm.users(priority).await?;
+        if roster.is_empty() {
+            return Err(ReadError::EmptyRoster);
+        }
+        let directory = host.cliq.directory(host.passes(), priority).await?;
+        Ok(Sides::everybody(roster, directory))
+    }
+
+    /// Reads one person: the CRM row, then the Cliq row by the remembered id, else by the zuid,
+    /// else by address.
+    pub(super) async fn look_at(
+        &self,
+        host: &Host,
+        user: &CrmUserId,
+    ) -> Result<Arc<Sides>, ReadError> {
+        let Some(row) = host.crm.user(user).await? else {
+            return Ok(Sides::one(None, Directory::default()));
+        };
+        let directory = self.find_in_cliq(host, &row).await?;
+        Ok(Sides::one(Some(row), directory))
+    }
+
+    async fn find_in_cliq(&self, host: &Host, user: &CrmUser) -> Result<Directory, ReadError> {
+        let (organization, id) = (host.id().clone(), user.id.clone());
+        let known: Option<Membership> =
+            self.inner.store.read(move |tx| ledger::by_user(tx, &organization, &id)).await?;
+        let remembered = known.and_then(|row| row.cliq_id).map(|id| id.to_string());
+        let id = remembered.or_else(|| user.zuid.as_ref().map(ToString::to_string));
+        let rows = match (id, &user.email) {
+            (Some(id), _) => host.cliq.user(&id).await?.into_iter().collect(),
+            (None, Some(email)) => host.cliq.search(email).await?,
+            (None, None) => Vec::new(),
+        };
+        Ok(Directory::complete(rows, 1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::listing_is_cheaper;
+
+    #[test]
+    fn three_hints_of_an_organization_never_listed_are_served_by_one_listing() {
+        assert!(!listing_is_cheaper(2, None, None));
+        assert!(listing_is_cheaper(3, None, None));
+        assert!(!listing_is_cheaper(30, Some(50), Some(102)));
+    }
+}

@@ -1,0 +1,78 @@
+//! Letters: rendered from what the row holds, so that a retried letter is byte-equal.
+
+use std::time::Duration;
+
+use super::Engine;
+use super::deliver::Effect;
+use crate::domain::letter::{Invitation, Letter, Notice};
+use crate::domain::membership::State;
+use crate::domain::{Action, Email, Failure, Timestamp};
+use crate::logic::letter;
+use crate::store::{StoreError, ledger, outbox};
+
+/// The span of `mail.per_hour`.
+const HOUR: Duration = Duration::from_hours(1);
+
+impl Engine {
+    /// Until when no more letters may go, if `mail.per_hour` is used up.
+    pub(super) async fn letters_full_until(
+        &self,
+        now: Timestamp,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        let (sent, oldest) =
+            self.inner.store.read(move |tx| outbox::letters_since(tx, now - HOUR)).await?;
+        let full = sent >= self.inner.settings.letters_per_hour;
+        Ok(oldest.filter(|_| full).map(|oldest| oldest + HOUR + Duration::from_millis(1)))
+    }
+
+    /// Sends an invitation letter, if the person is still invited.
+    pub(super) async fn send_letter(
+        &self,
+        action: &Action,
+        invitation: &Invitation,
+    ) -> Result<Result<Effect, Failure>, StoreError> {
+        let Some(id) = action.membership else {
+            return Ok(Ok(Effect::Needless("the membership is gone")));
+        };
+        let row = self.inner.store.read(move |tx| ledger::get(tx, id)).await?;
+        let Some(row) = row.filter(|row| row.state == State::Invited) else {
+            return Ok(Ok(Effect::Needless("the person is not waiting for it any more")));
+        };
+        let Ok(to) = Email::parse(&invitation.email) else {
+            return Ok(Ok(Effect::Needless("the address is not one")));
+        };
+        let (generation, send) = (row.generation.to_string(), row.sends.to_string());
+        let key = self.message_key(&["invitation", &id.to_string(), &generation, &send]);
+        Ok(match letter::invitation(invitation, &to, &key, action.created_at) {
+            Ok(letter) => self.post(&letter).await,
+            Err(error) => Err(Failure::transient(error.to_string())),
+        })
+    }
+
+    /// Sends a notice to one administrator.
+    pub(super) async fn send_notice(
+        &self,
+        action: &Action,
+        to: &Email,
+        notice: &Notice,
+    ) -> Result<Effect, Failure> {
+        let name = self
+            .host(&action.organization)
+            .map_or(action.organization.as_str(), |host| host.settings.name.as_str());
+        let key = self.message_key(&["notice", &action.id.to_string()]);
+        let letter = letter::notice(notice, name, to, &key, action.created_at)
+            .map_err(|error| Failure::transient(error.to_string()))?;
+        self.post(&letter).await
+    }
+
+    async fn post(&self, letter: &Letter) -> Result<Effect, Failure> {
+        self.inner.mailer.send(letter).await.map_err(|error| error.failure())?;
+        Ok(Effect::Told("the mail server took it"))
+    }
+
+    fn message_key(&self, parts: &[&str]) -> String {
+        let mut key = self.keyed("message-id", parts);
+        key.truncate(32);
+        key
+    }
+}

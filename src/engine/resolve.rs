@@ -1,0 +1,267 @@
+//! From hints to intentions: read the people fresh, plan, and queue, in one transaction each.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::apply::Look;
+use super::facts::{ReadError, Sides, listing_is_cheaper};
+use super::{Engine, Host, Step};
+use crate::domain::letter::Notice;
+use crate::domain::{Disposition, Failure, HintKind, OrgId};
+use crate::logic::retry::{Attempts, disposition};
+use crate::store::hints::{self, Claim, ClaimedHint, Postponed};
+use crate::store::outbox::Cause;
+use crate::store::{StoreError, orgs};
+use crate::zoho::Priority;
+
+/// How long to wait for the CRM to show a row that its own event announced: it lags (design
+/// section 11, "Evidence and reads"). After these looks reconciliation takes over.
+const LOOK_AGAIN: [Duration; 3] =
+    [Duration::from_secs(30), Duration::from_mins(2), Duration::from_mins(10)];
+
+/// How often a quarantined organization is asked whether its credentials work again.
+const PROBE_EVERY: Duration = Duration::from_mins(15);
+
+/// People planned in one transaction: bounds how long a webhook waits behind a burst.
+const PEOPLE_PER_TRANSACTION: usize = 200;
+
+impl Engine {
+    /// Serves the organization's due hints.
+    pub(super) async fn resolve(&self, organization: &OrgId) -> Result<Step, StoreError> {
+        let Some(host) = self.host(organization) else { return Ok(Step::Idle(None)) };
+        let (now, boot, id) = (self.now(), self.inner.boot, organization.clone());
+        let claim = self
+            .inner
+            .store
+            .write("claim hints", move |tx| {
+                if let Some(at) = orgs::probe_at(tx, &id)?.filter(|at| *at > now) {
+                    return Ok((Claim::Idle(Some(at)), None));
+                }
+                Ok((hints::claim(tx, &id, boot, now)?, Some(orgs::state(tx, &id)?)))
+            })
+            .await?;
+        let (hints, state) = match claim {
+            (Claim::Taken(hints), Some(state)) => (hints, state),
+            (Claim::Idle(next), _) => return Ok(Step::Idle(next)),
+            (Claim::Taken(_), None) => return Ok(Step::Idle(None)),
+        };
+        if listing_is_cheaper(hints.len(), state.crm_pages, state.cliq_pages) {
+            tracing::debug!(%organization, hints = hints.len(), "one listing serves all due hints");
+            match self.list(host, Priority::Webhook).await {
+                Ok(sides) => {
+                    self.note_listing(host, &sides).await?;
+                    self.settle_hints(host, &hints, &sides).await?;
+                }
+                Err(error) => self.postpone_all(host, &hints, error).await?,
+            }
+            return Ok(Step::Worked);
+        }
+        for hint in &hints {
+            match self.look_at(host, &hint.crm_user_id).await {
+                Ok(sides) => {
+                    self.note_good_read(host).await?;
+                    self.settle_hints(host, std::slice::from_ref(hint), &sides).await?;
+                }
+                Err(error) => {
+                    self.postpone_all(host, std::slice::from_ref(hint), error).await?;
+                }
+            }
+        }
+        Ok(Step::Worked)
+    }
+
+    /// A complete listing of both sides is news about the organization itself.
+    pub(super) async fn note_listing(
+        &self,
+        host: &Host,
+        sides: &Arc<Sides>,
+    ) -> Result<(), StoreError> {
+        let (id, now, sides) = (host.id().clone(), self.now(), Arc::clone(sides));
+        self.inner
+            .store
+            .write("note listing", move |tx| {
+                orgs::note_snapshot(tx, &id, &sides.roster, sides.directory.pages(), now)
+            })
+            .await?;
+        self.note_good_read(host).await
+    }
+
+    /// A read that works ends a quarantine and lets the waiting hints go.
+    pub(super) async fn note_good_read(&self, host: &Host) -> Result<(), StoreError> {
+        let (id, now) = (host.id().clone(), self.now());
+        let ended = self
+            .inner
+            .store
+            .write("good read", move |tx| {
+                let ended = orgs::good_read(tx, &id, now)?;
+                if ended {
+                    hints::release(tx, &id, now)?;
+                }
+                Ok(ended)
+            })
+            .await?;
+        if ended {
+            tracing::info!(organization = %host.id(), "reads work again; the quarantine is over");
+        }
+        Ok(())
+    }
+
+    async fn settle_hints(
+        &self,
+        host: &Host,
+        hints: &[ClaimedHint],
+        sides: &Arc<Sides>,
+    ) -> Result<(), StoreError> {
+        for some in hints.chunks(PEOPLE_PER_TRANSACTION) {
+            let (some, sides) = (some.to_vec(), Arc::clone(sides));
+            let (engine, organization, now) = (self.clone(), host.id().clone(), self.now());
+            self.inner
+                .store
+                .write("resolve", move |tx| {
+                    let Some(host) = engine.host(&organization) else { return Ok(()) };
+                    let mut allowance = engine.allowance(tx, &organization, now)?;
+                    for hint in &some {
+                        let absent = sides.roster.get(&hint.crm_user_id).is_none();
+                        // A row that its own event announced is not missed before its time.
+                        if !absent || hint.kind == HintKind::Leaving {
+                            let look = Look {
+                                host,
+                                user: &hint.crm_user_id,
+                                sides: &sides,
+                                cause: Cause { delivery: hint.delivery, run: None },
+                                rearm: false,
+                                now,
+                            };
+                            engine.settle_person(tx, &look, &mut allowance)?;
+                        }
+                        match look_again(hint, absent) {
+                            Some(after) => hints::postpone(
+                                tx,
+                                &organization,
+                                hint,
+                                now + after,
+                                Postponed::Absent,
+                            )?,
+                            None => hints::settle(tx, &organization, hint, now)?,
+                        }
+                    }
+                    engine.tell_held(tx, host, &allowance, now)?;
+                    Ok(())
+                })
+                .await?;
+        }
+        self.wake_outbox(host.id());
+        Ok(())
+    }
+
+    /// A failed read says nothing about anybody: the hints wait, and never die.
+    async fn postpone_all(
+        &self,
+        host: &Host,
+        hints: &[ClaimedHint],
+        error: ReadError,
+    ) -> Result<(), StoreError> {
+        let now = self.now();
+        let failure = match error {
+            ReadError::Store(error) => return Err(error),
+            ReadError::EmptyRoster => Failure::transient("CRM lists no user at all"),
+            ReadError::Call(error) => error.failure(now),
+        };
+        if let Failure::Unauthorized { detail } = &failure {
+            self.quarantine(host, detail).await?;
+        }
+        tracing::warn!(
+            organization = %host.id(), hints = hints.len(), error = %failure, "a read failed"
+        );
+        let (organization, hints) = (host.id().clone(), hints.to_vec());
+        self.inner
+            .store
+            .write("postpone hints", move |tx| {
+                let text = failure.to_string();
+                for (row, hint) in (0_i64..).zip(&hints) {
+                    let (at, counts) =
+                        match disposition(hint.failures, &failure, now, row, Attempts::Forever) {
+                            Disposition::RetryAt { at, counts } => (at, counts),
+                            // Nobody can refuse a read for good: the next one may be allowed.
+                            Disposition::Park { .. } | Disposition::GiveUp => {
+                                (now + LOOK_AGAIN[2], true)
+                            }
+                        };
+                    let outcome = if counts {
+                        Postponed::Failed(&text)
+                    } else {
+                        Postponed::NotCounted(&text)
+                    };
+                    hints::postpone(tx, &organization, hint, at, outcome)?;
+                }
+                Ok(())
+            })
+            .await
+    }
+
+    /// Leaves the organization alone until its credentials work, and says so once (G12).
+    pub(super) async fn quarantine(&self, host: &Host, cause: &str) -> Result<(), StoreError> {
+        let (engine, organization) = (self.clone(), host.id().clone());
+        let (cause, now) = (cause.to_owned(), self.now());
+        tracing::error!(%organization, cause, "quarantined: the credentials are not accepted");
+        self.inner
+            .store
+            .write("quarantine", move |tx| {
+                if !orgs::quarantine(tx, &organization, &cause, now + PROBE_EVERY, now)? {
+                    return Ok(());
+                }
+                let notice = Notice {
+                    title: format!("{organization} is quarantined"),
+                    body: format!(
+                        "Zoho does not accept the credentials of this organization: {cause}\n\
+                         Nothing is lost: webhooks are kept and are worked off as soon as a read \
+                         succeeds. Check the refresh token and its scopes (accounts.zoho, \
+                         API console), then resync the organization."
+                    ),
+                };
+                engine.tell_admins(tx, &organization, &notice, Cause::default(), now)
+            })
+            .await?;
+        self.wake_outbox(host.id());
+        Ok(())
+    }
+}
+
+/// When to look for an announced row again, if it is worth it.
+fn look_again(hint: &ClaimedHint, absent: bool) -> Option<Duration> {
+    if !absent || hint.kind == HintKind::Leaving {
+        return None;
+    }
+    LOOK_AGAIN.get(usize::try_from(hint.looks).ok()?).copied()
+}
+
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{LOOK_AGAIN, look_again};
+    use crate::domain::{CrmUserId, HintKind};
+    use crate::store::hints::ClaimedHint;
+
+    #[test]
+    fn an_announced_row_is_looked_for_three_more_times() {
+        let mut hint = ClaimedHint {
+            crm_user_id: CrmUserId::from("1"),
+            kind: HintKind::Present,
+            version: 1,
+            failures: 0,
+            looks: 0,
+            delivery: None,
+        };
+        let mut waits = Vec::new();
+        while let Some(wait) = look_again(&hint, true) {
+            waits.push(wait);
+            hint.looks += 1;
+        }
+        assert_eq!(waits, LOOK_AGAIN);
+        assert_eq!(look_again(&hint, false), None);
+        hint = ClaimedHint { kind: HintKind::Leaving, looks: 0, ..hint };
+        assert_eq!(look_again(&hint, true), None::<Duration>);
+    }
+}

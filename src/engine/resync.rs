@@ -1,0 +1,335 @@
+//! Resync: one person, one organization or everything, through the same planner as a webhook.
+//!
+//! Additions and restores only. Removals, their guard and approval come with reconciliation.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::apply::{Allowance, Look};
+use super::facts::{ReadError, Sides};
+use super::{Desk, Engine, Host, Step};
+use crate::domain::run::{RunState, Trigger};
+use crate::domain::{CrmUserId, Email, Failure, OrgId, RunId};
+use crate::store::outbox::Cause;
+use crate::store::runs::{self, Run};
+use crate::store::{StoreError, ledger};
+use crate::zoho::Priority;
+
+/// People planned in one transaction.
+const PEOPLE_PER_TRANSACTION: usize = 200;
+
+/// Lines of held people a run keeps; the count is exact in any case.
+const HELD_LINES_MAX: usize = 200;
+
+/// What is to be resynced.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// One organization, by its configured id or its CRM id; `None` is all.
+    pub organization: Option<String>,
+    /// One person: CRM id, zuid or address.
+    pub user: Option<String>,
+}
+
+/// Which runs were opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Requested {
+    /// The run to ask for: the one, or the parent of all.
+    pub run: RunId,
+    /// The run of each organization.
+    pub runs: Vec<(OrgId, RunId)>,
+}
+
+/// Why a resync was not begun.
+#[derive(Debug, thiserror::Error)]
+pub enum BadRequest {
+    /// No such organization.
+    #[error("organization {0:?} is not configured")]
+    UnknownOrganization(String),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What a run counts.
+#[derive(Default)]
+struct Counts {
+    people: u32,
+    adds: u32,
+    changed: u32,
+    verdicts: BTreeMap<&'static str, u32>,
+    calls: usize,
+}
+
+impl Counts {
+    fn to_json(&self) -> Value {
+        json!({
+            "people": self.people, "portal": self.adds, "changed": self.changed,
+            "verdicts": self.verdicts,
+        })
+    }
+}
+
+impl Engine {
+    /// Opens the runs; they are carried out by their desks.
+    pub async fn resync(&self, asked: Asked, trigger: Trigger) -> Result<Requested, BadRequest> {
+        let organizations: Vec<OrgId> = match &asked.organization {
+            None => self.inner.hosts.keys().cloned().collect(),
+            Some(name) => {
+                let found = self.inner.hosts.values().find(|host| {
+                    host.id().as_str() == name || host.settings.crm_org == *name
+                });
+                match found {
+                    Some(host) => vec![host.id().clone()],
+                    None => return Err(BadRequest::UnknownOrganization(name.clone())),
+                }
+            }
+        };
+        let one = asked.organization.is_some();
+        let now = self.now();
+        let named = organizations.clone();
+        let requested = self
+            .inner
+            .store
+            .write("resync", move |tx| {
+                let parent =
+                    if one { None } else { Some(runs::open_parent(tx, trigger, now)?) };
+                let mut opened = Vec::new();
+                for id in named {
+                    let run =
+                        runs::open(tx, parent, &id, asked.user.as_deref(), trigger, now)?;
+                    opened.push((id, run));
+                }
+                let run = parent.or_else(|| opened.first().map(|(_, run)| *run));
+                Ok(Requested { run: run.unwrap_or(RunId(0)), runs: opened })
+            })
+            .await?;
+        for organization in &organizations {
+            self.wake(&Desk::Runs(organization.clone()));
+        }
+        Ok(requested)
+    }
+
+    /// Carries out the organization's next run.
+    pub(super) async fn run(&self, organization: &OrgId) -> Result<Step, StoreError> {
+        let Some(host) = self.host(organization) else { return Ok(Step::Idle(None)) };
+        let (id, boot, now) = (organization.clone(), self.inner.boot, self.now());
+        let claimed =
+            self.inner.store.write("claim run", move |tx| runs::claim(tx, &id, boot, now)).await?;
+        let Some(run) = claimed else { return Ok(Step::Idle(None)) };
+        tracing::info!(run = %run.id, %organization, person = run.person.is_some(), "run begins");
+        let result = match &run.person {
+            None => self.run_everybody(host, &run).await,
+            Some(person) => self.run_one(host, &run, person).await,
+        };
+        match result {
+            Ok(()) => {}
+            Err(ReadError::Store(error)) => return Err(error),
+            Err(ReadError::EmptyRoster) => {
+                self.fail(host, &run, Failure::transient("CRM lists no user at all")).await?;
+            }
+            Err(ReadError::Call(error)) => {
+                self.fail(host, &run, error.failure(self.now())).await?;
+            }
+        }
+        self.wake_outbox(organization);
+        Ok(Step::Worked)
+    }
+
+    async fn run_everybody(&self, host: &Host, run: &Run) -> Result<(), ReadError> {
+        let sides = self.list(host, Priority::Run).await?;
+        let first = self.is_first_run(host).await?;
+        self.note_listing(host, &sides).await?;
+        let people: Vec<CrmUserId> = sides.roster.iter().map(|user| user.id.clone()).collect();
+        let held = if first && host.holds_first_run() {
+            Some("first_run = \"plan\": the first run is not carried out by itself")
+        } else {
+            None
+        };
+        let calls = sides.roster.pages() + sides.directory.pages();
+        self.plan_and_queue(host, run, &sides, people, calls, held).await
+    }
+
+    async fn is_first_run(&self, host: &Host) -> Result<bool, StoreError> {
+        let id = host.id().clone();
+        self.inner.store.read(move |tx| Ok(!runs::any_applied(tx, &id)?)).await
+    }
+
+    async fn run_one(&self, host: &Host, run: &Run, person: &str) -> Result<(), ReadError> {
+        let (id, name) = (host.id().clone(), person.to_owned());
+        let known = self.inner.store.read(move |tx| ledger::find(tx, Some(&id), &name)).await?;
+        let email = Email::parse(person).ok();
+        let candidate = match known.first() {
+            Some(row) => Some(row.crm_user_id.clone()),
+            None => email.is_none().then(|| CrmUserId::new(person)),
+        };
+        if let Some(user) = candidate {
+            let sides = self.look_at(host, &user).await?;
+            self.note_good_read(host).await?;
+            if sides.roster.get(&user).is_some() || !known.is_empty() {
+                return self.plan_and_queue(host, run, &sides, vec![user], 2, None).await;
+            }
+        }
+        // Named by a zuid or an address that the ledger does not know: only a listing can tell.
+        let sides = self.list(host, Priority::Webhook).await?;
+        self.note_listing(host, &sides).await?;
+        let found: Vec<CrmUserId> = sides
+            .roster
+            .iter()
+            .filter(|user| {
+                user.email.as_ref().is_some_and(|address| Some(address) == email.as_ref())
+                    || user.zuid.as_ref().is_some_and(|zuid| zuid.as_str() == person)
+            })
+            .map(|user| user.id.clone())
+            .collect();
+        if found.is_empty() {
+            let why = format!("no CRM user of {} has this id, zuid or address", host.id());
+            self.note_run(run.id, RunState::Failed, &Counts::default(), &[], Some(why)).await?;
+            return Ok(());
+        }
+        let calls = sides.roster.pages() + sides.directory.pages();
+        self.plan_and_queue(host, run, &sides, found, calls, None).await
+    }
+
+    /// Plans everybody, then queues everything in a few transactions: the fold of one person's
+    /// plan, in the order of the ids.
+    async fn plan_and_queue(
+        &self,
+        host: &Host,
+        run: &Run,
+        sides: &Arc<Sides>,
+        people: Vec<CrmUserId>,
+        calls: usize,
+        held: Option<&'static str>,
+    ) -> Result<(), ReadError> {
+        let mut counts = Counts { calls, ..Counts::default() };
+        let wanted = self.count_adds(host, run, sides, &people, &mut counts).await?;
+        let organization = host.id().clone();
+        let (engine, now) = (self.clone(), self.now());
+        let fits = self
+            .inner
+            .store
+            .read(move |tx| Ok(engine.allowance(tx, &organization, now)?.fits(wanted)))
+            .await?;
+        let over = (!fits).then_some("guard.max_invites would be passed within the window");
+        if let Some(why) = held {
+            let lines = [json!({ "reason": why, "people": wanted })];
+            self.note_run(run.id, RunState::Held, &counts, &lines, None).await?;
+            return Ok(());
+        }
+        let mut lines = Vec::new();
+        for some in people.chunks(PEOPLE_PER_TRANSACTION) {
+            lines.extend(self.queue(host, run, sides, some.to_vec(), over).await?);
+        }
+        lines.truncate(HELD_LINES_MAX);
+        let state = if over.is_some() && wanted > 0 { RunState::Held } else { RunState::Applying };
+        self.note_run(run.id, state, &counts, &lines, None).await?;
+        Ok(())
+    }
+
+    /// The same decisions without writing any: what the run is about to do.
+    async fn count_adds(
+        &self,
+        host: &Host,
+        run: &Run,
+        sides: &Arc<Sides>,
+        people: &[CrmUserId],
+        counts: &mut Counts,
+    ) -> Result<u32, StoreError> {
+        let (engine, organization) = (self.clone(), host.id().clone());
+        let (sides, people) = (Arc::clone(sides), people.to_vec());
+        let (rearm, now) = (run.person.is_some(), self.now());
+        let (adds, all) = self
+            .inner
+            .store
+            .read(move |tx| {
+                let mut all = Counts::default();
+                let Some(host) = engine.host(&organization) else { return Ok((0, all)) };
+                for user in &people {
+                    let cause = Cause::default();
+                    let look = Look { host, user, sides: &sides, cause, rearm, now };
+                    let (_, decision) = engine.decide(tx, &look)?;
+                    all.people += 1;
+                    all.adds += u32::from(!decision.steps.is_empty());
+                    all.changed += u32::from(decision.ledger.is_some());
+                    *all.verdicts.entry(decision.verdict.word()).or_default() += 1;
+                }
+                Ok((all.adds, all))
+            })
+            .await?;
+        *counts = Counts { calls: counts.calls, ..all };
+        Ok(adds)
+    }
+
+    async fn queue(
+        &self,
+        host: &Host,
+        run: &Run,
+        sides: &Arc<Sides>,
+        people: Vec<CrmUserId>,
+        over: Option<&'static str>,
+    ) -> Result<Vec<Value>, StoreError> {
+        let (engine, organization) = (self.clone(), host.id().clone());
+        let (sides, run_id, rearm) = (Arc::clone(sides), run.id, run.person.is_some());
+        let now = self.now();
+        self.inner
+            .store
+            .write("queue run", move |tx| {
+                let Some(host) = engine.host(&organization) else { return Ok(Vec::new()) };
+                let mut allowance = match over {
+                    Some(_) => Allowance::none(),
+                    None => engine.allowance(tx, &organization, now)?,
+                };
+                let mut lines = Vec::new();
+                for user in &people {
+                    let cause = Cause { delivery: None, run: Some(run_id) };
+                    let look = Look { host, user, sides: &sides, cause, rearm, now };
+                    let before = allowance.held();
+                    engine.settle_person(tx, &look, &mut allowance)?;
+                    if allowance.held() > before {
+                        lines.push(json!({
+                            "crm_user_id": user.as_str(),
+                            "reason": over.unwrap_or("guard.max_invites is used up"),
+                        }));
+                    }
+                }
+                engine.tell_held(tx, host, &allowance, now)?;
+                Ok(lines)
+            })
+            .await
+    }
+
+    async fn note_run(
+        &self,
+        run: RunId,
+        state: RunState,
+        counts: &Counts,
+        held: &[Value],
+        error: Option<String>,
+    ) -> Result<(), StoreError> {
+        let mut facts = counts.to_json();
+        // Without a failed page every call that was made was needed.
+        facts["calls_used"] = counts.calls.into();
+        facts["calls_needed"] = counts.calls.into();
+        let held = Value::from(held.to_vec()).to_string();
+        let now = self.now();
+        tracing::info!(%run, %state, %facts, error, "run noted");
+        self.inner
+            .store
+            .write("note run", move |tx| {
+                runs::note(tx, run, state, &facts.to_string(), &held, error.as_deref(), now)?;
+                runs::finish_applied(tx, now).map(|_| ())
+            })
+            .await
+    }
+
+    /// A failed read ends the run; nothing is planned from it (I2, I3).
+    async fn fail(&self, host: &Host, run: &Run, failure: Failure) -> Result<(), StoreError> {
+        if let Failure::Unauthorized { detail } = &failure {
+            self.quarantine(host, detail).await?;
+        }
+        let text = Some(failure.to_string());
+        self.note_run(run.id, RunState::Failed, &Counts::default(), &[], text).await
+    }
+}

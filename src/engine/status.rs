@@ -1,0 +1,239 @@
+//! What an administrator asks for: the state of the whole, and of one thing.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::Engine;
+use crate::domain::membership::Membership;
+use crate::domain::run::RunState;
+use crate::domain::{DeliveryId, RunId, Timestamp};
+use crate::store::inbox::{self, DeliveryView};
+use crate::store::ledger::{self, Filter};
+use crate::store::runs::{self, Run};
+use crate::store::{StoreError, hints, orgs, outbox};
+
+/// The state of the whole.
+#[derive(Clone, Debug, Serialize)]
+pub struct Status {
+    /// The program's version.
+    pub version: &'static str,
+    /// The daemon's clock, RFC 3339.
+    pub now: String,
+    /// How webhooks were answered.
+    pub deliveries: inbox::Tally,
+    /// What is unfinished.
+    pub queue: QueueStatus,
+    /// Each organization.
+    pub organizations: Vec<OrganizationStatus>,
+}
+
+/// What is unfinished.
+#[derive(Clone, Debug, Serialize)]
+pub struct QueueStatus {
+    /// Hints that wait or are being looked at.
+    pub hints: i64,
+    /// Of these, hints that wait for CRM to show a row that its event announced.
+    pub hints_absent: i64,
+    /// The outbox by state.
+    pub actions: outbox::Tally,
+    /// Runs that are not finished.
+    pub runs: i64,
+    /// Whether nothing is left to do now: no hint but absent ones, no waiting action, no run.
+    pub settled: bool,
+}
+
+/// One organization.
+#[derive(Clone, Debug, Serialize)]
+pub struct OrganizationStatus {
+    /// Its configured id.
+    pub organization: String,
+    /// Its display name.
+    pub name: String,
+    /// `active`, `downgraded` or `unknown`
+    pub subscription: &'static str,
+    /// Why it is left alone, if it is.
+    pub quarantine: Option<Value>,
+    /// Endpoint groups that Zoho has locked, with the end of each lock.
+    pub locks: Vec<Value>,
+    /// Memberships by state.
+    pub memberships: std::collections::BTreeMap<String, i64>,
+}
+
+/// A run as the admin API shows it.
+#[derive(Clone, Debug, Serialize)]
+pub struct RunView {
+    /// `run-<number>`
+    pub run_id: String,
+    /// The organization; absent for a request over all of them.
+    pub organization: Option<String>,
+    /// The one person it is about.
+    pub user: Option<String>,
+    /// Who started it.
+    pub trigger: String,
+    /// How far it is.
+    pub state: String,
+    /// RFC 3339.
+    pub queued_at: String,
+    /// RFC 3339.
+    pub started_at: Option<String>,
+    /// RFC 3339.
+    pub finished_at: Option<String>,
+    /// What was counted.
+    pub counts: Value,
+    /// Calls that reading took.
+    pub calls_used: Value,
+    /// Calls that reading needed.
+    pub calls_needed: Value,
+    /// Held back, with reasons.
+    pub held: Value,
+    /// Why it failed.
+    pub error: Option<String>,
+    /// The organizations' own runs, for a request over all of them.
+    pub runs: Vec<RunView>,
+}
+
+impl Engine {
+    /// The state of the whole.
+    pub async fn status(&self) -> Result<Status, StoreError> {
+        let engine = self.clone();
+        let now = self.now();
+        self.inner
+            .store
+            .read(move |tx| {
+                let (open, absent) = hints::open(tx)?;
+                let actions = outbox::tally(tx)?;
+                let runs = runs::open_count(tx)?;
+                let mut organizations = Vec::new();
+                let memberships = ledger::tally(tx)?;
+                for host in engine.inner.hosts.values() {
+                    let state = orgs::state(tx, host.id())?;
+                    let mut locks = host.account.gate().locks();
+                    locks.extend(host.portal.iter().flat_map(|portal| portal.gate().locks()));
+                    organizations.push(OrganizationStatus {
+                        organization: host.id().to_string(),
+                        name: host.settings.name.clone(),
+                        subscription: state.subscription.as_str(),
+                        quarantine: state.quarantined.map(|quarantine| {
+                            serde_json::json!({
+                                "since": quarantine.since.to_rfc3339(), "cause": quarantine.cause,
+                            })
+                        }),
+                        locks: locks
+                            .into_iter()
+                            .map(|(group, until)| {
+                                serde_json::json!({
+                                    "group": group.as_str(), "until": until.to_rfc3339(),
+                                })
+                            })
+                            .collect(),
+                        memberships: memberships
+                            .iter()
+                            .filter(|(organization, _, _)| organization == host.id().as_str())
+                            .map(|(_, state, count)| (state.clone(), *count))
+                            .collect(),
+                    });
+                }
+                Ok(Status {
+                    version: env!("CARGO_PKG_VERSION"),
+                    now: now.to_rfc3339(),
+                    deliveries: inbox::tally(tx)?,
+                    queue: QueueStatus {
+                        hints: open,
+                        hints_absent: absent,
+                        actions,
+                        runs,
+                        settled: open == absent && actions.waiting == 0 && runs == 0,
+                    },
+                    organizations,
+                })
+            })
+            .await
+    }
+
+    /// A page of memberships.
+    pub async fn memberships(
+        &self,
+        filter: Filter,
+        limit: u32,
+    ) -> Result<Vec<Membership>, StoreError> {
+        self.inner.store.read(move |tx| ledger::list(tx, &filter, limit)).await
+    }
+
+    /// A page of deliveries, newest first.
+    pub async fn deliveries(
+        &self,
+        event_id: Option<String>,
+        before: Option<i64>,
+        limit: u32,
+    ) -> Result<Vec<DeliveryView>, StoreError> {
+        self.inner
+            .store
+            .read(move |tx| inbox::list(tx, event_id.as_deref(), before, limit))
+            .await
+    }
+
+    /// One delivery with its body.
+    pub async fn delivery(
+        &self,
+        id: DeliveryId,
+    ) -> Result<Option<(DeliveryView, String)>, StoreError> {
+        self.inner.store.read(move |tx| inbox::get(tx, id)).await
+    }
+
+    /// One run, with the runs it stands for.
+    pub async fn run_view(&self, id: RunId) -> Result<Option<RunView>, StoreError> {
+        self.inner
+            .store
+            .read(move |tx| {
+                let Some(run) = runs::get(tx, id)? else { return Ok(None) };
+                let children = runs::children(tx, id)?;
+                Ok(Some(view(&run, &children)))
+            })
+            .await
+    }
+}
+
+fn view(run: &Run, children: &[Run]) -> RunView {
+    let time = |at: Option<Timestamp>| at.map(Timestamp::to_rfc3339);
+    let facts: Value = serde_json::from_str(&run.counts).unwrap_or_default();
+    let state = if children.is_empty() { run.state } else { together(children) };
+    let finished = if children.is_empty() {
+        run.finished_at
+    } else {
+        children.iter().map(|child| child.finished_at).max().flatten()
+    };
+    RunView {
+        run_id: run.id.to_string(),
+        organization: run.organization.as_ref().map(ToString::to_string),
+        user: run.person.clone(),
+        trigger: run.trigger.clone(),
+        state: state.as_str().to_owned(),
+        queued_at: run.queued_at.to_rfc3339(),
+        started_at: time(run.started_at),
+        finished_at: time(finished.filter(|_| state.is_final())),
+        calls_used: facts.get("calls_used").cloned().unwrap_or_default(),
+        calls_needed: facts.get("calls_needed").cloned().unwrap_or_default(),
+        counts: facts,
+        held: serde_json::from_str(&run.held).unwrap_or_default(),
+        error: run.error.clone(),
+        runs: children.iter().map(|child| view(child, &[])).collect(),
+    }
+}
+
+/// The state of a request over several organizations: the least finished, else the worst.
+fn together(children: &[Run]) -> RunState {
+    const ORDER: [RunState; 8] = [
+        RunState::Reading,
+        RunState::Queued,
+        RunState::Applying,
+        RunState::Failed,
+        RunState::Held,
+        RunState::Degraded,
+        RunState::Cancelled,
+        RunState::Done,
+    ];
+    ORDER
+        .into_iter()
+        .find(|state| children.iter().any(|child| child.state == *state))
+        .unwrap_or(RunState::Done)
+}
