@@ -1,6 +1,7 @@
 //! The configuration as plain data, already parsed and checked. Keys are those of the example file.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -122,8 +123,8 @@ pub struct Zoho {
     pub refresh_token: Secret,
     /// `auth_scheme`: `Zoho-oauthtoken` unless told (contract section 1.4).
     pub auth_scheme: String,
-    /// Names the credential in the store: accounts base and client id, and a digest of the refresh
-    /// token. Equal credentials share tokens and budgets.
+    /// Names the credential in the store and in logs: the first 8 bytes, in hex, of a SHA-256 over
+    /// accounts base, client id and refresh token. Equal credentials share tokens and budgets.
     pub credential: String,
 }
 
@@ -280,11 +281,11 @@ pub struct Schedule {
 }
 
 /// `[mail]`
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Mail {
-    /// `smtp`: scheme, host and port
+    /// `smtp`: scheme, host and port (filled in when absent)
     pub smtp: Url,
-    /// `user`
+    /// `user`, written in the file or read from a secret
     pub user: Option<String>,
     /// `password`
     pub password: Option<Secret>,
@@ -296,6 +297,21 @@ pub struct Mail {
     pub admins: Vec<Email>,
     /// `per_hour`
     pub per_hour: u32,
+}
+
+impl fmt::Debug for Mail {
+    /// Without the user, which may come from a secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mail")
+            .field("smtp", &self.smtp.as_str())
+            .field("user", &self.user.as_ref().map(|_| "redacted"))
+            .field("password", &self.password)
+            .field("from", &self.from)
+            .field("reply_to", &self.reply_to)
+            .field("admins", &self.admins)
+            .field("per_hour", &self.per_hour)
+            .finish()
+    }
 }
 
 /// A display name and an address.

@@ -71,7 +71,8 @@ pub enum Hash {
 pub struct SigningKey {
     /// `id`, shown in logs and on deliveries.
     pub id: String,
-    /// The file's or credential's content, surrounding white space removed.
+    /// The bytes that HMAC is keyed with: for `standard` the decoded base64 without `whsec_`, else
+    /// the file's or credential's content, surrounding white space removed.
     pub secret: Secret,
     /// `not_before`
     pub not_before: Option<Timestamp>,
