@@ -1,5 +1,13 @@
 //! Pure functions: data in, data out. The rules of the product read here as rules.
 //!
-//! Deliberately absent: a clock, I/O, async. Whatever time it is, is an argument.
+//! Deliberately absent: clocks, sockets, files, the store, async, and the words of any one
+//! vendor's API beyond the bodies and signatures that vendors post to us. Whatever time it is, is
+//! an argument.
 
+pub mod event;
+pub mod letter;
+pub mod media;
 pub mod plan;
+pub mod retry;
+pub mod schedule;
+pub mod signature;
