@@ -12,7 +12,7 @@ mod source;
 use std::fs;
 use std::path::Path;
 
-use source::{Source, View, block, places, read_paths};
+use source::{Source, View, block, inside, places, read_paths, test_modules};
 
 /// Section 4 of the design as data: a module of `src`, and what it may name with `crate::`.
 const LAYERS: &[(&str, &[&str])] = &[
@@ -84,14 +84,14 @@ const BANS: &[Ban] = &[
     sql("PRAGMA "),
     Ban {
         needle: "lettre::",
-        view: View::Code,
+        view: View::Production,
         under: "src/",
         except: &["src/mail"],
         instead: "only src/mail speaks SMTP: hand it a domain::Letter",
     },
     Ban {
         needle: "axum::",
-        view: View::Code,
+        view: View::Production,
         under: "src/",
         except: &["src/http", "src/app", "src/sandbox"],
         instead: "only doors speak HTTP: take and return plain values, let src/http translate",
@@ -148,11 +148,11 @@ fn imports(source: &Source) -> Vec<String> {
 }
 
 fn bans(source: &Source) -> Vec<String> {
-    let inside = |module: &&str| {
-        source.path == format!("{module}.rs") || source.path.starts_with(&format!("{module}/"))
-    };
     BANS.iter()
-        .filter(|ban| source.path.starts_with(ban.under) && !ban.except.iter().any(inside))
+        .filter(|ban| {
+            source.path.starts_with(ban.under)
+                && !ban.except.iter().any(|of| inside(&source.path, of))
+        })
         .flat_map(|ban| {
             let at = places(source.view(ban.view), ban.needle);
             at.map(|at| source.finding(at, &format!("`{}`: {}", ban.needle.trim(), ban.instead)))
@@ -206,22 +206,29 @@ fn names(source: &Source) -> Vec<String> {
 const RULES: &[fn(&Source) -> Vec<String>] =
     &[imports, bans, file_length, function_length, head, names];
 
-fn findings(source: &Source) -> Vec<String> {
-    RULES.iter().flat_map(|rule| rule(source)).collect()
+/// The findings in a house of files, each with its path from the root and its text.
+fn findings(house: &[(String, String)]) -> Vec<String> {
+    let tests: Vec<String> = house.iter().flat_map(|(path, raw)| test_modules(path, raw)).collect();
+    let mut found: Vec<String> = house
+        .iter()
+        .map(|(path, raw)| Source::new(path, raw, &tests))
+        .flat_map(|source| RULES.iter().flat_map(|rule| rule(&source)).collect::<Vec<_>>())
+        .collect();
+    found.sort();
+    found
 }
 
-fn sources(root: &Path, folder: &Path, found: &mut Vec<Source>) {
+fn read(root: &Path, folder: &Path, house: &mut Vec<(String, String)>) {
     let entries =
         fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     for path in entries.flatten().map(|entry| entry.path()) {
         if path.is_dir() {
-            sources(root, &path, found);
+            read(root, &path, house);
         } else if path.extension().is_some_and(|ending| ending == "rs") {
             let raw = fs::read_to_string(&path)
                 .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-            let name =
-                path.strip_prefix(root).unwrap_or(&path).to_string_lossy().replace('\\', "/");
-            found.push(Source::new(&name, &raw));
+            let name = path.strip_prefix(root).unwrap_or(&path).to_string_lossy();
+            house.push((name.replace('\\', "/"), raw));
         }
     }
 }
@@ -229,12 +236,11 @@ fn sources(root: &Path, folder: &Path, found: &mut Vec<Source>) {
 #[test]
 fn the_house_is_tidy() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut found = Vec::new();
+    let mut house = Vec::new();
     for folder in ["src", "tests"] {
-        sources(root, &root.join(folder), &mut found);
+        read(root, &root.join(folder), &mut house);
     }
-    assert!(found.len() > 10, "the sources were not found under {}", root.display());
-    let mut all: Vec<String> = found.iter().flat_map(findings).collect();
-    all.sort();
-    assert!(all.is_empty(), "{} findings:\n{}", all.len(), all.join("\n"));
+    assert!(house.len() > 10, "the sources were not found under {}", root.display());
+    let found = findings(&house);
+    assert!(found.is_empty(), "{} findings:\n{}", found.len(), found.join("\n"));
 }

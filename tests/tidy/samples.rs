@@ -3,11 +3,14 @@
 //! Deliberately absent: files. Samples are small and in memory.
 
 use super::findings;
-use super::source::Source;
+
+fn sample(path: &str, code: &str) -> (String, String) {
+    let head = "//! A sample for one rule, with a head that has words enough.\n";
+    (path.to_owned(), format!("{head}{code}"))
+}
 
 fn of(path: &str, code: &str) -> Vec<String> {
-    let head = "//! A sample for one rule, with a head that has words enough.\n";
-    findings(&Source::new(path, &format!("{head}{code}")))
+    findings(&[sample(path, code)])
 }
 
 fn finds(path: &str, code: &str, what: &str) {
@@ -57,9 +60,19 @@ fn panics_outside_tests() {
     finds("src/http/a.rs", "fn f(x: X) { x.expect(\"\") }", "`.expect(`");
     finds("src/http/a.rs", "#[cfg(test)]\nmod tests;\nfn f(x: X) { x.unwrap() }", "a.rs:4:");
     passes("src/http/a.rs", "#[cfg(test)]\nmod tests { fn f(x: X) { x.unwrap() } }");
-    passes("src/http/tests.rs", "fn f(x: X) { x.unwrap().unwrap_or_default() }");
+    passes("src/http/a.rs", "fn f(x: X) { x.unwrap_or_default() }");
     finds("tests/it/a.rs", "fn f() { todo!() }", "finish it");
     finds("src/http/a.rs", "fn f() { unimplemented!() }", "finish it");
+}
+
+#[test]
+fn a_file_is_for_tests_where_its_parent_says_so() {
+    let panics = "fn f(x: X) { x.unwrap() }";
+    let house = |parent, at| findings(&[sample("src/http/mod.rs", parent), sample(at, panics)]);
+    assert!(house("#[cfg(test)]\nmod vectors;", "src/http/vectors.rs").is_empty());
+    assert!(house("#[cfg(test)]\nmod vectors;", "src/http/vectors/bad.rs").is_empty());
+    assert_eq!(house("mod vectors;", "src/http/vectors.rs").len(), 1);
+    assert_eq!(house("#[cfg(test)]\nmod vectors;", "src/http/vectors2.rs").len(), 1);
 }
 
 #[test]
@@ -97,7 +110,7 @@ fn length() {
 
 #[test]
 fn heads_and_names() {
-    let found = findings(&Source::new("src/http/a.rs", "//! The head.\nfn f() {}"));
+    let found = findings(&[("src/http/a.rs".to_owned(), "//! The head.\nfn f() {}".to_owned())]);
     assert!(found.len() == 1 && found[0].contains("begin with a `//!` head"), "{found:?}");
     finds("src/http/utils.rs", "", "`utils` says nothing");
     finds("src/http/common/a.rs", "", "`common` says nothing");

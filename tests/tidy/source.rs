@@ -26,25 +26,12 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    pub(crate) fn new(path: &str, raw: &str) -> Self {
-        let mut code = raw.as_bytes().to_vec();
-        let mut text = code.clone();
-        let mut at = 0;
-        while at < raw.len() {
-            let (end, kind) = token(raw.as_bytes(), at);
-            match kind {
-                Token::Code => {}
-                Token::Literal => blank(&mut code[at..end]),
-                Token::Comment => {
-                    blank(&mut code[at..end]);
-                    blank(&mut text[at..end]);
-                }
-            }
-            at = end;
-        }
-        let code = String::from_utf8_lossy(&code).into_owned();
+    /// `test_modules` are those of the whole house, from [`test_modules`].
+    pub(crate) fn new(path: &str, raw: &str, test_modules: &[String]) -> Self {
+        let (code, text) = blanked(raw);
         let (mut production, mut tests) = (code.clone().into_bytes(), code.clone().into_bytes());
-        let all_tests = path.starts_with("tests/") || path.contains("/tests");
+        let all_tests =
+            path.starts_with("tests/") || test_modules.iter().any(|at| inside(path, at));
         let regions = if all_tests { vec![(0, raw.len())] } else { test_regions(&code) };
         let mut from = 0;
         for (start, end) in regions {
@@ -60,7 +47,7 @@ impl Source {
             code,
             production: string(production),
             tests: string(tests),
-            text: string(text),
+            text,
         }
     }
 
@@ -82,6 +69,46 @@ impl Source {
         let inside = self.path.strip_prefix("src/").and_then(|path| path.strip_suffix(".rs"));
         inside.map_or(Vec::new(), |path| path.split('/').filter(|part| *part != "mod").collect())
     }
+}
+
+/// The text without comments and strings, and without comments only.
+fn blanked(raw: &str) -> (String, String) {
+    let mut code = raw.as_bytes().to_vec();
+    let mut text = code.clone();
+    let mut at = 0;
+    while at < raw.len() {
+        let (end, kind) = token(raw.as_bytes(), at);
+        match kind {
+            Token::Code => {}
+            Token::Literal => blank(&mut code[at..end]),
+            Token::Comment => {
+                blank(&mut code[at..end]);
+                blank(&mut text[at..end]);
+            }
+        }
+        at = end;
+    }
+    let string = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    (string(code), string(text))
+}
+
+/// The modules in files of their own that a file declares for tests, as paths without an ending.
+pub(crate) fn test_modules(path: &str, raw: &str) -> Vec<String> {
+    let folder =
+        ["/mod.rs", "/lib.rs", "/main.rs", ".rs"].iter().find_map(|end| path.strip_suffix(end));
+    let (code, _) = blanked(raw);
+    let declared = |(start, end): (usize, usize)| {
+        let item = code[start..end].strip_suffix(';')?;
+        let name = item.rsplit_once("mod ")?.1.trim();
+        Some(format!("{}/{name}", folder?))
+    };
+    test_regions(&code).into_iter().filter_map(declared).collect()
+}
+
+/// Whether a file is the module at `module` or below it.
+pub(crate) fn inside(path: &str, module: &str) -> bool {
+    let rest = path.strip_prefix(module);
+    rest.is_some_and(|rest| rest == ".rs" || rest.starts_with('/'))
 }
 
 enum Token {
