@@ -144,22 +144,17 @@ impl Client {
         };
         let key = self.door.key.expose_text().ok_or_else(|| unusable("portal.key"))?;
         let mut url = self.door.url.clone();
-        let named = match &self.door.header {
-            Some(header) => {
-                let name = HeaderName::try_from(header).map_err(|_| unusable("portal.header"))?;
-                let mut value = HeaderValue::try_from(key).map_err(|_| unusable("portal.key"))?;
-                value.set_sensitive(true);
-                Some((name, value))
-            }
-            None => {
-                url.query_pairs_mut()
-                    .append_pair("auth_type", "apikey")
-                    .append_pair("zapikey", key);
-                None
-            }
-        };
+        let mut header = None;
+        if let Some(name) = &self.door.header {
+            let name = HeaderName::try_from(name).map_err(|_| unusable("portal.header"))?;
+            let mut value = HeaderValue::try_from(key).map_err(|_| unusable("portal.key"))?;
+            value.set_sensitive(true);
+            header = Some((name, value));
+        } else {
+            url.query_pairs_mut().append_pair("auth_type", "apikey").append_pair("zapikey", key);
+        }
         let mut request = self.http.client().post(url);
-        if let Some((name, value)) = named {
+        if let Some((name, value)) = header {
             request = request.header(name, value);
         }
         Ok(request.header(CONTENT_TYPE, "application/json").body(body.to_string()))

@@ -28,21 +28,21 @@ use crate::config::Zoho;
 use crate::domain::budget::Group;
 use crate::domain::{Secret, Timestamp};
 
-pub(super) const START: Timestamp = Timestamp(1_795_507_200_000);
+const START: Timestamp = Timestamp(1_795_507_200_000);
 
 /// A clock that leaps to whatever it is asked to wait for, and remembers the leaps.
-pub(super) struct Leaping {
+struct Leaping {
     clock: ManualClock,
     leaps: Mutex<Vec<Duration>>,
 }
 
 impl Leaping {
-    pub(super) fn new() -> Arc<Self> {
+    fn new() -> Arc<Self> {
         Arc::new(Self { clock: ManualClock::new(START), leaps: Mutex::default() })
     }
 
     /// The waits so far, in seconds.
-    pub(super) fn leaps(&self) -> Vec<u64> {
+    fn leaps(&self) -> Vec<u64> {
         self.leaps.lock().unwrap().iter().map(Duration::as_secs).collect()
     }
 }
@@ -64,7 +64,7 @@ impl Clock for Leaping {
 }
 
 /// Keeps records in the order they came, or refuses them all.
-pub(super) fn recorder() -> (Recorder, mpsc::UnboundedReceiver<Record>) {
+fn recorder() -> (Recorder, mpsc::UnboundedReceiver<Record>) {
     let (sender, receiver) = mpsc::unbounded_channel();
     let recorder: Recorder = Arc::new(move |record| {
         let sent = sender.send(record).map_err(|_| RecordError("nobody keeps records".into()));
@@ -74,21 +74,21 @@ pub(super) fn recorder() -> (Recorder, mpsc::UnboundedReceiver<Record>) {
 }
 
 /// An account whose three bases are one fake server.
-pub(super) struct World {
-    pub(super) fake: Fake,
-    pub(super) zoho: Zoho,
-    pub(super) account: Arc<Account>,
-    pub(super) records: mpsc::UnboundedReceiver<Record>,
+struct World {
+    fake: Fake,
+    zoho: Zoho,
+    account: Arc<Account>,
+    records: mpsc::UnboundedReceiver<Record>,
 }
 
 impl World {
     /// An account that remembers the token `remembered`.
-    pub(super) fn new(fake: Fake, clock: Arc<dyn Clock>) -> Self {
+    fn new(fake: Fake, clock: Arc<dyn Clock>) -> Self {
         let token = Some((Secret::new("remembered"), clock.now() + Duration::from_hours(100_000)));
         Self::with(fake, clock, Remembered { token, ..Remembered::default() })
     }
 
-    pub(super) fn with(fake: Fake, clock: Arc<dyn Clock>, remembered: Remembered) -> Self {
+    fn with(fake: Fake, clock: Arc<dyn Clock>, remembered: Remembered) -> Self {
         let zoho = Zoho {
             accounts_url: fake.url.clone(),
             api_url: fake.url.clone(),
@@ -106,7 +106,7 @@ impl World {
     }
 
     /// The records so far, as short words.
-    pub(super) fn recorded(&mut self) -> Vec<String> {
+    fn recorded(&mut self) -> Vec<String> {
         let mut words = Vec::new();
         while let Ok(record) = self.records.try_recv() {
             words.push(match record {
@@ -123,7 +123,7 @@ impl World {
 }
 
 /// A gate of its own, for tests that need no account.
-pub(super) fn gate(
+fn gate(
     per_minute: BTreeMap<Group, u32>,
     clock: Arc<dyn Clock>,
 ) -> (Arc<Gate>, mpsc::UnboundedReceiver<Record>) {
@@ -132,6 +132,6 @@ pub(super) fn gate(
 }
 
 /// Whether a future is still waiting when it is looked at now.
-pub(super) async fn is_pending<F: Future>(mut future: Pin<&mut F>) -> bool {
+async fn is_pending<F: Future>(mut future: Pin<&mut F>) -> bool {
     poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx).is_pending())).await
 }

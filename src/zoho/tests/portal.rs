@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::sync::mpsc;
 
 use super::super::portal::{Applied, Client, Door, PortalCall};
-use super::super::{CallError, Gate, Http};
+use super::super::{CallError, Gate, Http, Record};
 use super::server::{Canned, Fake, json, status};
 use super::{Leaping, START, gate};
 use crate::domain::budget::Group;
@@ -17,14 +18,14 @@ struct Portal {
     fake: Fake,
     client: Client,
     gate: Arc<Gate>,
+    /// Kept open: a closed one would refuse records, and with them permits.
+    _records: mpsc::UnboundedReceiver<Record>,
 }
 
 async fn portal(header: Option<&str>, answers: Vec<Canned>) -> Portal {
     let fake = Fake::list(answers).await;
     let clock = Leaping::new();
-    let (gate, _records) = gate(BTreeMap::from([(Group::Portal, 60)]), clock.clone());
-    // Records are not looked at here; a closed receiver would refuse them.
-    std::mem::forget(_records);
+    let (gate, records) = gate(BTreeMap::from([(Group::Portal, 60)]), clock.clone());
     let door = Door {
         url: fake.url.join("function?v=1").unwrap(),
         key: Secret::new("top&secret"),
@@ -32,7 +33,7 @@ async fn portal(header: Option<&str>, answers: Vec<Canned>) -> Portal {
     };
     let http = Http::new(clock.clone()).unwrap();
     let client = Client::new(http, door, gate.clone(), clock);
-    Portal { fake, client, gate }
+    Portal { fake, client, gate, _records: records }
 }
 
 fn call() -> PortalCall {
