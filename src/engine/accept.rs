@@ -6,9 +6,7 @@ use std::time::Duration;
 use super::{Desk, Engine};
 use crate::domain::delivery::OrgRef;
 use crate::domain::letter::Notice;
-use crate::domain::{
-    DeliveryId, DeliveryStatus, Hint, OrgId, Subject, Subscription, Timestamp,
-};
+use crate::domain::{DeliveryId, DeliveryStatus, Hint, OrgId, Subject, Subscription, Timestamp};
 use crate::logic::event::Event;
 use crate::store::audit::{self, Entry};
 use crate::store::inbox::{self, NewDelivery, Rejected, Stored};
@@ -100,7 +98,10 @@ impl Engine {
         }
         let ignored = organizations.is_empty();
         let detail = if routed.is_empty() {
-            Some(format!("events of type {:?} mean nothing to the bridge", incoming.event.event_type))
+            Some(format!(
+                "events of type {:?} mean nothing to the bridge",
+                incoming.event.event_type
+            ))
         } else {
             (!lost.is_empty()).then(|| lost.join("; "))
         };
@@ -125,7 +126,7 @@ impl Engine {
                 if let Stored::New(delivery) = stored {
                     for one in routed {
                         if let Routed::To(organization, subject) = one {
-                            engine.book(tx, &organization, subject, delivery, now)?;
+                            engine.book_subject(tx, &organization, subject, delivery, now)?;
                         }
                     }
                     if let (true, Some(why)) = (!lost.is_empty(), &new.detail) {
@@ -147,7 +148,7 @@ impl Engine {
         })
     }
 
-    fn book(
+    fn book_subject(
         &self,
         tx: &Tx<'_>,
         organization: &OrgId,
@@ -264,7 +265,8 @@ impl Engine {
             .values()
             .find(|host| {
                 customer.is_some_and(|id| host.settings.billing_customers.contains(id))
-                    || subscription.is_some_and(|id| host.settings.billing_subscriptions.contains(id))
+                    || subscription
+                        .is_some_and(|id| host.settings.billing_subscriptions.contains(id))
             })
             .map(|host| host.id().clone())
     }
@@ -292,11 +294,8 @@ impl Engine {
 
     /// Unfinished hints and actions, counted now.
     pub async fn queue_depth(&self) -> Result<i64, StoreError> {
-        let count = self
-            .inner
-            .store
-            .read(|tx| Ok(hints::open(tx)?.0 + outbox::waiting(tx)?))
-            .await?;
+        let count =
+            self.inner.store.read(|tx| Ok(hints::open(tx)?.0 + outbox::waiting(tx)?)).await?;
         if let Ok(mut depth) = self.inner.depth.0.lock() {
             *depth = (Some(self.now()), count);
         }

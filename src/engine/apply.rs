@@ -4,9 +4,7 @@ use super::facts::Sides;
 use super::{Engine, Host};
 use crate::domain::letter::{Invitation, Notice};
 use crate::domain::membership::{Membership, State};
-use crate::domain::{
-    CrmUserId, Lane, Operation, OrgId, PortalVerb, Standing, Timestamp,
-};
+use crate::domain::{CrmUserId, Lane, Operation, OrgId, PortalVerb, Standing, Timestamp};
 use crate::logic::plan::{Decision, Facts, Step, Verdict, matching, plan_one};
 use crate::store::audit::{self, Entry};
 use crate::store::outbox::{self, Cause, NewAction};
@@ -60,16 +58,6 @@ impl Allowance {
     }
 }
 
-/// What became of one person.
-pub(super) struct Outcome {
-    /// The decision's reason.
-    pub(super) verdict: Verdict,
-    /// The portal was asked, or would have been.
-    pub(super) asks_portal: bool,
-    /// The ledger row was new or changed.
-    pub(super) changed: bool,
-}
-
 impl Engine {
     /// How many people of the organization may still be invited.
     pub(super) fn allowance(
@@ -104,8 +92,8 @@ impl Engine {
             }
         }
         let org = orgs::state(tx, host.id())?;
-        let was_there_before = org.first_snapshot_at.is_none()
-            || orgs::in_baseline(tx, host.id(), look.user)?;
+        let was_there_before =
+            org.first_snapshot_at.is_none() || orgs::in_baseline(tx, host.id(), look.user)?;
         let mut asked = known.clone();
         if let (true, Some(row)) = (look.rearm, &mut asked) {
             row.parked = None;
@@ -114,8 +102,7 @@ impl Engine {
             Some(user) => matching(user, known.as_ref(), &sides.directory),
             None => crate::logic::plan::Matched::Nobody,
         };
-        let facts =
-            Facts { crm: user, cliq, membership: asked.as_ref(), rival, was_there_before };
+        let facts = Facts { crm: user, cliq, membership: asked.as_ref(), rival, was_there_before };
         let mut decision = plan_one(&host.policy, &facts, look.now);
         if decision.ledger.is_none() && asked != known {
             decision.ledger = asked;
@@ -129,7 +116,7 @@ impl Engine {
         tx: &Tx<'_>,
         look: &Look<'_>,
         allowance: &mut Allowance,
-    ) -> Result<Outcome, StoreError> {
+    ) -> Result<(), StoreError> {
         let (known, decision) = self.decide(tx, look)?;
         let mut row = decision.ledger.clone().or_else(|| known.clone());
         let changed = decision.ledger.is_some();
@@ -138,13 +125,11 @@ impl Engine {
             self.note_change(tx, look, known.as_ref(), row, &decision.verdict)?;
         }
         let reason = decision.verdict.sentence();
-        let mut asks_portal = false;
         for step in &decision.steps {
             let Some(row) = &mut row else { continue };
             match step {
                 Step::Invite => self.invite(tx, look.host, row, look.cause, look.now)?,
                 Step::Portal(verb) => {
-                    asks_portal = true;
                     if *verb == PortalVerb::AddExternal && !allowance.take() {
                         continue;
                     }
@@ -160,7 +145,7 @@ impl Engine {
                 }
             }
         }
-        Ok(Outcome { verdict: decision.verdict, asks_portal, changed })
+        Ok(())
     }
 
     fn note_change(
@@ -178,7 +163,8 @@ impl Engine {
             outbox::supersede(tx, after.id, Lane::Access, look.now)?;
         }
         let facts = (before.map(audit::facts), audit::facts(after));
-        let renamed = before.is_some_and(|b| b.crm_user_id != after.crm_user_id || b.email != after.email);
+        let renamed =
+            before.is_some_and(|b| b.crm_user_id != after.crm_user_id || b.email != after.email);
         if facts.0.as_ref() == Some(&facts.1) && !renamed {
             return Ok(());
         }

@@ -1,12 +1,12 @@
 //! Carrying out the outbox: permit, claim, call, and one transaction for everything that follows.
 
 use super::{Desk, Engine, Host, Step};
+use crate::domain::budget::Group;
 use crate::domain::letter::Notice;
 use crate::domain::membership::{Membership, Origin, State};
 use crate::domain::{
     Action, Disposition, Failure, HintKind, MembershipId, Operation, OrgId, PortalVerb, Timestamp,
 };
-use crate::domain::budget::Group;
 use crate::logic::retry::{ATTEMPTS_MAX, Attempts, disposition};
 use crate::store::audit::{self, Entry};
 use crate::store::outbox::{self, Cause, End};
@@ -23,10 +23,7 @@ enum Claimed {
 /// What a call came to.
 pub(super) enum Effect {
     /// The portal answered; where the person can join, if it said so.
-    Portal {
-        join_url: Option<String>,
-        already: bool,
-    },
+    Portal { join_url: Option<String>, already: bool },
     /// A letter or a message went out, or was found needless; the note says how.
     Told(&'static str),
     /// Not wanted any more when its turn came.
@@ -117,7 +114,8 @@ impl Engine {
         let host = self.host(&action.organization);
         let portal = host.and_then(|host| host.portal.as_ref());
         let membership = self.membership(action.membership).await?;
-        let (Some(host), Some(portal), Some(permit), Some(row)) = (host, portal, permit, membership)
+        let (Some(host), Some(portal), Some(permit), Some(row)) =
+            (host, portal, permit, membership)
         else {
             return Ok(Ok(Effect::Needless("the portal or the membership is gone")));
         };
@@ -350,9 +348,7 @@ pub(super) fn remedy(code: &str) -> String {
     let what = match code {
         "already_internal" => "the person is one of the organization's own users; nothing to do",
         "declined" => "the person declined; invite again only by an operator's resend",
-        "blocked" => {
-            "Zoho does not let this person be invited again; the person has to ask for it"
-        }
+        "blocked" => "Zoho does not let this person be invited again; the person has to ask for it",
         "no_permission" => {
             "the portal function's owner may not add users: CRM Plus, Admin panel, Users"
         }
@@ -361,7 +357,9 @@ pub(super) fn remedy(code: &str) -> String {
             "the person's Zoho account lives in another data centre and cannot be added"
         }
         "unknown_user" => "CRM Plus does not know this user: check that the user is active there",
-        other => return format!("{other} (not a code that the bridge knows; see the portal's log)"),
+        other => {
+            return format!("{other} (not a code that the bridge knows; see the portal's log)");
+        }
     };
     format!("{code}: {what}")
 }

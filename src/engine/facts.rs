@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::{Engine, Host};
+use crate::domain::{CrmUser, CrmUserId, Directory, Membership, Presence, Roster};
 use crate::logic::plan::doubles;
-use crate::domain::{CrmUser, CrmUserId, Directory, Membership, Roster};
 use crate::store::{StoreError, ledger};
 use crate::zoho::{CallError, Priority};
 
@@ -61,7 +61,11 @@ impl From<StoreError> for ReadError {
 
 /// Whether one complete listing is cheaper than two reads for each of `k` people (design section
 /// 11, "Burst").
-pub(super) fn listing_is_cheaper(k: usize, crm_pages: Option<u32>, cliq_pages: Option<u32>) -> bool {
+pub(super) fn listing_is_cheaper(
+    k: usize,
+    crm_pages: Option<u32>,
+    cliq_pages: Option<u32>,
+) -> bool {
     let pages = crm_pages.unwrap_or(UNKNOWN_CRM_PAGES) + cliq_pages.unwrap_or(UNKNOWN_CLIQ_PAGES);
     2 * k > usize::try_from(pages).unwrap_or(usize::MAX)
 }
@@ -101,11 +105,19 @@ impl Engine {
             self.inner.store.read(move |tx| ledger::by_user(tx, &organization, &id)).await?;
         let remembered = known.and_then(|row| row.cliq_id).map(|id| id.to_string());
         let id = remembered.or_else(|| user.zuid.as_ref().map(ToString::to_string));
-        let rows = match (id, &user.email) {
-            (Some(id), _) => host.cliq.user(&id).await?.into_iter().collect(),
-            (None, Some(email)) => host.cliq.search(email).await?,
-            (None, None) => Vec::new(),
+        let by_id = match &id {
+            Some(id) => host.cliq.user(id).await?,
+            None => None,
         };
+        // A single row need not say whether the account works (contract section 2.1); a search
+        // with `fields=all` does.
+        let told = by_id.as_ref().is_some_and(|row| row.presence != Presence::Unknown);
+        let mut rows: Vec<_> = by_id.into_iter().collect();
+        if let Some(email) =
+            user.email.as_ref().filter(|_| !told && (id.is_none() || !rows.is_empty()))
+        {
+            rows.extend(host.cliq.search(email).await?);
+        }
         Ok(Directory::complete(rows, 1))
     }
 }

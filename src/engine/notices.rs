@@ -37,11 +37,9 @@ impl Engine {
         action: &Action,
         invitation: &Invitation,
     ) -> Result<Result<Effect, Failure>, StoreError> {
-        let (Some(id), Some(host), Ok(email)) = (
-            action.membership,
-            self.host(&action.organization),
-            Email::parse(&invitation.email),
-        ) else {
+        let (Some(id), Some(host), Ok(email)) =
+            (action.membership, self.host(&action.organization), Email::parse(&invitation.email))
+        else {
             return Ok(Ok(Effect::Needless("the membership is gone")));
         };
         let row = self.inner.store.read(move |tx| ledger::get(tx, id)).await?;

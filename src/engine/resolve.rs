@@ -235,7 +235,6 @@ fn look_again(hint: &ClaimedHint, absent: bool) -> Option<Duration> {
     LOOK_AGAIN.get(usize::try_from(hint.looks).ok()?).copied()
 }
 
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;

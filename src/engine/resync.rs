@@ -77,9 +77,11 @@ impl Engine {
         let organizations: Vec<OrgId> = match &asked.organization {
             None => self.inner.hosts.keys().cloned().collect(),
             Some(name) => {
-                let found = self.inner.hosts.values().find(|host| {
-                    host.id().as_str() == name || host.settings.crm_org == *name
-                });
+                let found = self
+                    .inner
+                    .hosts
+                    .values()
+                    .find(|host| host.id().as_str() == name || host.settings.crm_org == *name);
                 match found {
                     Some(host) => vec![host.id().clone()],
                     None => return Err(BadRequest::UnknownOrganization(name.clone())),
@@ -93,12 +95,10 @@ impl Engine {
             .inner
             .store
             .write("resync", move |tx| {
-                let parent =
-                    if one { None } else { Some(runs::open_parent(tx, trigger, now)?) };
+                let parent = if one { None } else { Some(runs::open_parent(tx, trigger, now)?) };
                 let mut opened = Vec::new();
                 for id in named {
-                    let run =
-                        runs::open(tx, parent, &id, asked.user.as_deref(), trigger, now)?;
+                    let run = runs::open(tx, parent, &id, asked.user.as_deref(), trigger, now)?;
                     opened.push((id, run));
                 }
                 let run = parent.or_else(|| opened.first().map(|(_, run)| *run));

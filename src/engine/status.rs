@@ -166,10 +166,7 @@ impl Engine {
         before: Option<i64>,
         limit: u32,
     ) -> Result<Vec<DeliveryView>, StoreError> {
-        self.inner
-            .store
-            .read(move |tx| inbox::list(tx, event_id.as_deref(), before, limit))
-            .await
+        self.inner.store.read(move |tx| inbox::list(tx, event_id.as_deref(), before, limit)).await
     }
 
     /// One delivery with its body.

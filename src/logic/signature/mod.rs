@@ -140,7 +140,7 @@ pub fn verify(
     }
     let mut outcome = Rejection::NoKeyInForce;
     for key in keys.iter().filter(|key| key.is_live(now)) {
-        let Some(secret) = key_bytes(scheme, key) else {
+        let Some(secret) = key_bytes(key) else {
             if outcome == Rejection::NoKeyInForce {
                 outcome = Rejection::UnusableKey { key_id: key.id.clone() };
             }
@@ -174,11 +174,8 @@ pub fn decode_standard_secret(text: &str) -> Option<Vec<u8>> {
     (!bytes.is_empty()).then_some(bytes)
 }
 
-/// The bytes that key the MAC. Only the `standard` scheme decodes its secrets; Stripe and Outpost
-/// use the same `whsec_` prefix, but as part of the key.
-fn key_bytes(scheme: &Scheme, key: &SigningKey) -> Option<Secret> {
-    if matches!(scheme, Scheme::Standard) {
-        return key.secret.expose_text().and_then(decode_standard_secret).map(Secret::new);
-    }
-    (!key.secret.is_empty()).then(|| key.secret.clone())
+/// The bytes that key the MAC, if there are any. `standard` keys were decoded when the
+/// configuration was read; Stripe and Outpost use the same `whsec_` prefix as part of the key.
+fn key_bytes(key: &SigningKey) -> Option<&Secret> {
+    (!key.secret.is_empty()).then_some(&key.secret)
 }

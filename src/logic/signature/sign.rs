@@ -28,7 +28,7 @@ pub fn sign(
     now: Timestamp,
 ) -> Result<Vec<(String, String)>, Rejection> {
     let unusable = || Rejection::UnusableKey { key_id: key.id.clone() };
-    let secret = key_bytes(scheme, key).ok_or_else(unusable)?;
+    let secret = key_bytes(key).ok_or_else(unusable)?;
     let proof = |hash: Hash, encoding: Encoding, parts: &[&[u8]]| {
         encode(encoding, &mac::hmac(hash, secret.expose(), parts))
     };
