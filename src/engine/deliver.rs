@@ -344,7 +344,7 @@ impl Engine {
 }
 
 /// What an administrator can do about a refusal, and where (design section 11, "Parked causes").
-pub(super) fn remedy(code: &str) -> String {
+pub fn remedy(code: &str) -> String {
     let what = match code {
         "already_internal" => "the person is one of the organization's own users; nothing to do",
         "declined" => "the person declined; invite again only by an operator's resend",

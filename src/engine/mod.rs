@@ -30,9 +30,15 @@ use crate::store::outbox::Desk as OutboxDesk;
 use crate::store::{Store, StoreError};
 
 pub use accept::{AcceptError, Incoming, Receipt};
+pub use deliver::remedy;
 pub use host::Host;
 pub use resync::{Asked, BadRequest, Requested};
 pub use status::{OrganizationStatus, QueueStatus, RunView, Status};
+
+/// What the store says, for those above who may not name it.
+pub use crate::store::StoreError as StoreFailure;
+/// Which memberships a list shows.
+pub use crate::store::ledger::Filter as MembershipFilter;
 
 /// Portal calls of one organization in parallel (design section 11, "Portal").
 pub const PORTAL_PARALLEL: usize = 4;

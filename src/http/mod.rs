@@ -1,5 +1,69 @@
 //! What the outside reaches over HTTP: the public door and the admin door.
 //!
-//! Deliberately absent: decisions. `http` puts things in, asks the engine, and reads.
+//! Deliberately absent: decisions. `http` puts things in, asks the engine, and reads. No admin
+//! path answers on the public door.
 
+mod admin;
+mod bearer;
+mod body;
+mod health;
 pub mod listen;
+mod page;
+mod problem;
+mod webhook;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::{get, post};
+
+use crate::clock::Clock;
+use crate::domain::Secret;
+use crate::engine::Engine;
+
+pub use problem::Problem;
+
+/// What both doors need.
+#[derive(Clone)]
+pub struct Doors {
+    /// The engine.
+    pub engine: Engine,
+    /// The time, for replay windows.
+    pub clock: Arc<dyn Clock>,
+    /// `server.body_limit`, bytes.
+    pub body_limit: usize,
+    /// `server.queue_limit`, for readiness.
+    pub queue_limit: i64,
+    /// `admin.bootstrap_token`, role operator.
+    pub bootstrap_token: Secret,
+}
+
+/// The public door: webhooks and health.
+pub fn public(doors: Doors) -> Router {
+    Router::new()
+        .route("/webhooks/{source}", post(webhook::receive))
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
+        .method_not_allowed_fallback(problem::wrong_method)
+        .fallback(problem::nothing_here)
+        .with_state(doors)
+}
+
+/// The admin door: everything under `/api/v1`, with a bearer token.
+pub fn admin(doors: Doors) -> Router {
+    let api = Router::new()
+        .route("/status", get(admin::status))
+        .route("/resync", post(admin::resync))
+        .route("/memberships", get(admin::memberships))
+        .route("/deliveries", get(admin::deliveries))
+        .route("/deliveries/{id}", get(admin::delivery))
+        .route("/runs/{id}", get(admin::run))
+        .method_not_allowed_fallback(problem::wrong_method)
+        .fallback(problem::nothing_here)
+        .layer(axum::middleware::from_fn_with_state(doors.clone(), bearer::required));
+    Router::new()
+        .nest("/api/v1", api)
+        .method_not_allowed_fallback(problem::wrong_method)
+        .fallback(problem::nothing_here)
+        .with_state(doors)
+}

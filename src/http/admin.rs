@@ -1,0 +1,211 @@
+//! The admin API, first part: status, resync, memberships, deliveries, runs.
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{Doors, Problem, page};
+use crate::domain::membership::{Membership, State as MembershipState};
+use crate::domain::run::Trigger;
+use crate::domain::{DeliveryId, RunId, Timestamp};
+use crate::engine::{Asked, BadRequest, MembershipFilter, Status, StoreFailure, remedy};
+
+type Answer<T> = Result<T, Problem>;
+
+fn store(error: StoreFailure) -> Problem {
+    Problem::store(&error)
+}
+
+/// `GET /api/v1/status`
+pub(super) async fn status(State(doors): State<Doors>) -> Answer<Json<Status>> {
+    Ok(Json(doors.engine.status().await.map_err(store)?))
+}
+
+/// The body of a resync; an empty one means everything.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ResyncBody {
+    organization: Option<String>,
+    user: Option<String>,
+    #[serde(default)]
+    dry_run: bool,
+}
+
+/// `POST /api/v1/resync`
+pub(super) async fn resync(
+    State(doors): State<Doors>,
+    body: Bytes,
+) -> Answer<(StatusCode, Json<Value>)> {
+    let asked: ResyncBody = if body.is_empty() {
+        ResyncBody::default()
+    } else {
+        serde_json::from_slice(&body).map_err(|error| {
+            let form = "{\"organization\"?, \"user\"?}";
+            Problem::new(StatusCode::BAD_REQUEST, format!("the body is not {form}: {error}"))
+        })?
+    };
+    if asked.dry_run {
+        return Err(Problem::new(
+            StatusCode::NOT_IMPLEMENTED,
+            "dry runs are not in this version; nothing was done",
+        ));
+    }
+    let asked = Asked { organization: asked.organization, user: asked.user };
+    let one = asked.organization.is_some();
+    let requested = match doors.engine.resync(asked, Trigger::Manual).await {
+        Ok(requested) => requested,
+        Err(error @ BadRequest::UnknownOrganization(_)) => {
+            return Err(Problem::new(StatusCode::NOT_FOUND, error.to_string()));
+        }
+        Err(BadRequest::Store(error)) => return Err(store(error)),
+    };
+    let mut answer = json!({ "run_id": requested.run.to_string() });
+    if !one {
+        let runs: Vec<Value> = requested
+            .runs
+            .iter()
+            .map(|(organization, run)| {
+                json!({ "organization": organization.as_str(), "run_id": run.to_string() })
+            })
+            .collect();
+        answer["runs"] = runs.into();
+    }
+    Ok((StatusCode::ACCEPTED, Json(answer)))
+}
+
+/// Filters and paging of memberships.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct MembershipQuery {
+    organization: Option<String>,
+    state: Option<String>,
+    q: Option<String>,
+    limit: Option<u32>,
+    cursor: Option<String>,
+}
+
+/// A membership as the API shows it.
+#[derive(Serialize)]
+struct MembershipView {
+    id: String,
+    organization: String,
+    crm_user_id: String,
+    email: String,
+    name: String,
+    state: &'static str,
+    external: bool,
+    origin: &'static str,
+    since: String,
+    generation: u32,
+    sends: u32,
+    zuid: Option<String>,
+    cliq_id: Option<String>,
+    invited_at: Option<String>,
+    join_url: Option<String>,
+    suspected_at: Option<String>,
+    parked: Option<String>,
+    #[serde(skip)]
+    row: i64,
+}
+
+fn shown(row: Membership) -> MembershipView {
+    let time = |at: Option<Timestamp>| at.map(Timestamp::to_rfc3339);
+    MembershipView {
+        id: row.id.to_string(),
+        organization: row.organization.to_string(),
+        crm_user_id: row.crm_user_id.to_string(),
+        email: row.email.as_str().to_owned(),
+        name: format!("{} {}", row.first_name, row.last_name).trim().to_owned(),
+        state: row.state.as_str(),
+        external: row.external,
+        origin: row.origin.as_str(),
+        since: row.since.to_rfc3339(),
+        generation: row.generation,
+        sends: row.sends,
+        zuid: row.zuid.map(|id| id.to_string()),
+        cliq_id: row.cliq_id.map(|id| id.to_string()),
+        invited_at: time(row.invited_at),
+        join_url: row.join_url,
+        suspected_at: time(row.suspected_at),
+        parked: row.parked.as_deref().map(remedy),
+        row: row.id.0,
+    }
+}
+
+/// `GET /api/v1/memberships`
+pub(super) async fn memberships(
+    State(doors): State<Doors>,
+    query: Result<Query<MembershipQuery>, axum::extract::rejection::QueryRejection>,
+) -> Answer<Json<Value>> {
+    let Query(query) = query.map_err(|error| bad_query(&error))?;
+    let limit = page::limit(query.limit)?;
+    let state = match query.state.as_deref() {
+        None => None,
+        Some(word) => Some(MembershipState::from_word(word).ok_or_else(|| {
+            let words: Vec<_> = MembershipState::ALL.iter().map(|s| s.as_str()).collect();
+            Problem::new(StatusCode::BAD_REQUEST, format!("state is one of {}", words.join(", ")))
+        })?),
+    };
+    let filter = MembershipFilter {
+        after: page::cursor(query.cursor.as_deref())?,
+        organization: query.organization,
+        state,
+        q: query.q,
+    };
+    let rows = doors.engine.memberships(filter, limit + 1).await.map_err(store)?;
+    let rows = rows.into_iter().map(shown).collect();
+    Ok(Json(page::wrap(rows, limit, |row| row.row)))
+}
+
+/// Filters and paging of deliveries.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DeliveryQuery {
+    event_id: Option<String>,
+    limit: Option<u32>,
+    cursor: Option<String>,
+}
+
+/// `GET /api/v1/deliveries`, newest first.
+pub(super) async fn deliveries(
+    State(doors): State<Doors>,
+    query: Result<Query<DeliveryQuery>, axum::extract::rejection::QueryRejection>,
+) -> Answer<Json<Value>> {
+    let Query(query) = query.map_err(|error| bad_query(&error))?;
+    let limit = page::limit(query.limit)?;
+    let before = page::cursor(query.cursor.as_deref())?;
+    let rows = doors.engine.deliveries(query.event_id, before, limit + 1).await.map_err(store)?;
+    Ok(Json(page::wrap(rows, limit, |row| {
+        row.delivery_id.parse::<DeliveryId>().map_or(0, |id| id.0)
+    })))
+}
+
+/// `GET /api/v1/deliveries/{id}`, with its body.
+pub(super) async fn delivery(
+    State(doors): State<Doors>,
+    Path(id): Path<String>,
+) -> Answer<Json<Value>> {
+    let missing = || Problem::new(StatusCode::NOT_FOUND, "there is no such delivery");
+    let id: DeliveryId = id.parse().map_err(|_| missing())?;
+    let (view, body) = doors.engine.delivery(id).await.map_err(store)?.ok_or_else(missing)?;
+    let mut shown = serde_json::to_value(view).unwrap_or_default();
+    shown["body"] = body.into();
+    Ok(Json(shown))
+}
+
+/// `GET /api/v1/runs/{id}`
+pub(super) async fn run(
+    State(doors): State<Doors>,
+    Path(id): Path<String>,
+) -> Answer<Json<crate::engine::RunView>> {
+    let missing = || Problem::new(StatusCode::NOT_FOUND, "there is no such run");
+    let id: RunId = id.parse().map_err(|_| missing())?;
+    doors.engine.run_view(id).await.map_err(store)?.map(Json).ok_or_else(missing)
+}
+
+fn bad_query(error: &axum::extract::rejection::QueryRejection) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, format!("the query is not understood: {error}"))
+}
