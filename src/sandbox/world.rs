@@ -1,0 +1,316 @@
+//! The world file: organizations and people that a sandbox starts with, as TOML.
+//!
+//! Deliberately absent: anything that changes. `state` builds the live model from a `World`.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+/// The world that the demo plays in, compiled into the binary.
+const DEMO: &str = include_str!("../../config/sandbox/demo.toml");
+
+/// `home` of a person whose Cliq account is in an organization that the sandbox does not model.
+pub(super) const ELSEWHERE: &str = "elsewhere";
+
+/// Organizations and people to start with; read with [`World::parse`].
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct World {
+    #[serde(default)]
+    pub(super) organizations: Vec<OrganizationEntry>,
+    #[serde(default)]
+    pub(super) people: Vec<PersonEntry>,
+    #[serde(default)]
+    pub(super) crm_users: Vec<CrmUserEntry>,
+    #[serde(default)]
+    pub(super) cliq_users: Vec<CliqUserEntry>,
+    #[serde(default)]
+    pub(super) subscribers: Vec<SubscriberEntry>,
+}
+
+/// Why a world file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum WorldError {
+    /// Not TOML, or a key that does not exist, with its place in the file.
+    #[error("the world file cannot be read: {0}")]
+    Toml(#[from] toml::de::Error),
+    /// TOML, but it contradicts itself.
+    #[error("the world file contradicts itself: {0}")]
+    Contradiction(String),
+}
+
+/// The Cliq plan of an organization (R13, R16).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum CliqPlan {
+    Free,
+    Paid,
+}
+
+/// A channel's level (contract section 2.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Level {
+    External,
+    Private,
+    Organization,
+    Team,
+}
+
+impl Level {
+    /// The word on the wire.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::External => "external",
+            Self::Private => "private",
+            Self::Organization => "organization",
+            Self::Team => "team",
+        }
+    }
+}
+
+/// Where a Cliq row stands (contract section 2.1, `status`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Status {
+    Active,
+    Pending,
+    Inactive,
+}
+
+impl Status {
+    /// The word on the wire.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Pending => "pending",
+            Self::Inactive => "inactive",
+        }
+    }
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct OrganizationEntry {
+    pub(super) id: String,
+    pub(super) name: String,
+    pub(super) crm_org: String,
+    pub(super) cliq_org: String,
+    pub(super) zoid: String,
+    pub(super) cliq_plan: CliqPlan,
+    #[serde(default = "crmplus")]
+    pub(super) paid_type: String,
+    pub(super) client_id: String,
+    pub(super) client_secret: String,
+    pub(super) refresh_token: String,
+    pub(super) portal_key: String,
+    /// Observe mode: CRM Plus itself makes external users of those added (conflict C6).
+    #[serde(default)]
+    pub(super) propagate: bool,
+    /// Seconds between the CRM addition and its appearance in Cliq.
+    #[serde(default)]
+    pub(super) propagate_after_s: u64,
+    /// Answer portal calls the way Zoho functions wrap them.
+    #[serde(default)]
+    pub(super) wrap_portal: bool,
+    #[serde(default)]
+    pub(super) bots: Vec<String>,
+    pub(super) admin_channel: Option<String>,
+    #[serde(default)]
+    pub(super) channels: Vec<ChannelEntry>,
+    /// Lifetime of an access token in seconds (contract section 1.1: one hour).
+    #[serde(default = "hour")]
+    pub(super) token_lifetime_s: u64,
+    /// Whether call limits and lock periods apply.
+    #[serde(default = "yes")]
+    pub(super) limits: bool,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ChannelEntry {
+    pub(super) id: String,
+    pub(super) unique_name: String,
+    pub(super) name: String,
+    pub(super) level: Level,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PersonEntry {
+    pub(super) email: String,
+    pub(super) first_name: String,
+    pub(super) last_name: String,
+    pub(super) zuid: Option<String>,
+    pub(super) home: Option<String>,
+    pub(super) language: Option<String>,
+    pub(super) time_zone: Option<String>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CrmUserEntry {
+    pub(super) organization: String,
+    pub(super) id: Option<String>,
+    pub(super) email: String,
+    #[serde(default = "active")]
+    pub(super) status: String,
+    #[serde(default = "yes")]
+    pub(super) confirm: bool,
+    pub(super) profile: Option<String>,
+    pub(super) role: Option<String>,
+    pub(super) created_by: Option<String>,
+    #[serde(default = "regular_user")]
+    pub(super) category: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CliqUserEntry {
+    pub(super) organization: String,
+    pub(super) email: String,
+    pub(super) status: Status,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SubscriberEntry {
+    pub(super) organization: String,
+    pub(super) bot: String,
+    pub(super) email: String,
+}
+
+fn crmplus() -> String {
+    "crmplus".to_owned()
+}
+
+fn active() -> String {
+    "active".to_owned()
+}
+
+fn regular_user() -> String {
+    "regular_user".to_owned()
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn hour() -> u64 {
+    3600
+}
+
+/// The key that people are kept under: trimmed, lower case.
+pub(super) fn key_of(email: &str) -> String {
+    email.trim().to_lowercase()
+}
+
+/// The address of an organization's implicit administrator, who is also its OAuth user.
+pub(super) fn admin_of(organization: &str) -> String {
+    key_of(&format!("admin@{organization}.example"))
+}
+
+impl World {
+    /// Reads and checks a world file.
+    ///
+    /// # Errors
+    /// [`WorldError`] for an unknown key, or a row that names something that is not there.
+    pub fn parse(toml: &str) -> Result<World, WorldError> {
+        let world: World = toml::from_str(toml)?;
+        world.check().map_err(WorldError::Contradiction)?;
+        Ok(world)
+    }
+
+    /// The world of `cliqbridge demo`: Acme, Birch, Ada, Bo and Cy.
+    ///
+    /// # Panics
+    /// Never in a tested build: a test parses the file.
+    #[expect(clippy::expect_used, reason = "the file is compiled in, and a test parses it")]
+    pub fn demo() -> World {
+        World::parse(DEMO).expect("the demo world that ships with the program is valid")
+    }
+
+    fn check(&self) -> Result<(), String> {
+        if self.organizations.is_empty() {
+            return Err("it needs at least one [[organizations]]".to_owned());
+        }
+        let keys: [fn(&OrganizationEntry) -> &String; 5] = [
+            |entry| &entry.id,
+            |entry| &entry.client_id,
+            |entry| &entry.refresh_token,
+            |entry| &entry.cliq_org,
+            |entry| &entry.crm_org,
+        ];
+        for key in keys {
+            unique(self.organizations.iter().map(key), "organizations")?;
+        }
+        let admins: Vec<String> =
+            self.organizations.iter().map(|entry| admin_of(&entry.id)).collect();
+        let people: Vec<String> =
+            self.people.iter().map(|entry| key_of(&entry.email)).chain(admins).collect();
+        unique(people.iter(), "people")?;
+        unique(self.people.iter().filter_map(|entry| entry.zuid.as_ref()), "people")?;
+        self.people.iter().try_for_each(|person| self.check_home(person))?;
+        let known: BTreeSet<&String> = people.iter().collect();
+        let rows = self.crm_users.iter().map(|row| (&row.organization, &row.email));
+        let rows = rows.chain(self.cliq_users.iter().map(|row| (&row.organization, &row.email)));
+        let rows = rows.chain(self.subscribers.iter().map(|row| (&row.organization, &row.email)));
+        for (organization, email) in rows {
+            self.organization(organization)?;
+            if !known.contains(&key_of(email)) {
+                return Err(format!("{email} has a row but is not among [[people]]"));
+            }
+        }
+        self.subscribers.iter().try_for_each(|row| {
+            let bots = &self.organization(&row.organization)?.bots;
+            if bots.contains(&row.bot) {
+                return Ok(());
+            }
+            Err(format!("{} has no bot {}", row.organization, row.bot))
+        })
+    }
+
+    fn check_home(&self, person: &PersonEntry) -> Result<(), String> {
+        let Some(home) = &person.home else { return Ok(()) };
+        if person.zuid.is_none() {
+            return Err(format!("{} has a home, so a zuid is needed", person.email));
+        }
+        if home == ELSEWHERE { Ok(()) } else { self.organization(home).map(|_| ()) }
+    }
+
+    fn organization(&self, id: &str) -> Result<&OrganizationEntry, String> {
+        self.organizations
+            .iter()
+            .find(|entry| entry.id == id)
+            .ok_or_else(|| format!("there is no organization {id}"))
+    }
+}
+
+fn unique<'a>(values: impl Iterator<Item = &'a String>, table: &str) -> Result<(), String> {
+    let mut seen = BTreeSet::new();
+    for value in values {
+        if !seen.insert(value) {
+            return Err(format!("{value} occurs twice in [[{table}]]"));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::World;
+
+    #[test]
+    fn the_demo_world_is_valid() {
+        assert_eq!(World::demo().organizations.len(), 2);
+    }
+
+    #[test]
+    fn says_what_is_wrong() {
+        let unknown = World::parse("[[people]]\nemail = 'a@x.example'\nage = 3").unwrap_err();
+        assert!(unknown.to_string().contains("age"), "{unknown}");
+        let demo = super::DEMO.replace("home       = \"acme\"", "home = \"oak\"");
+        let nowhere = World::parse(&demo).unwrap_err();
+        assert!(nowhere.to_string().contains("no organization oak"), "{nowhere}");
+    }
+}
