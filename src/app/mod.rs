@@ -3,6 +3,7 @@
 //! `serve`, `demo` and the tests all start the daemon by [`start`]; only `serve` adds signals and
 //! systemd (see [`lifecycle`]).
 
+pub mod client;
 pub mod lifecycle;
 pub mod logging;
 mod loops;

@@ -1,1 +1,148 @@
-//! wip
+//! The command line: what is typed, and what is printed.
+//!
+//! Exit status: 0 good, 1 the work failed, 2 bad usage or configuration. Results go to stdout,
+//! progress and logs to stderr; colours only on a terminal and never with `NO_COLOR`.
+
+mod check;
+mod demo;
+mod sandbox;
+mod send;
+mod serve;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::app::logging::{self, Verbosity};
+
+/// How a command ended.
+pub(crate) enum Outcome {
+    /// 0
+    Good,
+    /// 1: the work failed, and what was printed says how.
+    Failed,
+    /// 2: bad configuration, and what was printed says where.
+    BadConfig,
+}
+
+#[derive(Parser)]
+#[command(name = "cliqbridge", version, about, propagate_version = true)]
+struct Arguments {
+    /// Log why things happen, not only what.
+    #[arg(long, short, global = true)]
+    verbose: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the daemon.
+    Serve(ConfigFile),
+    /// Watch the whole thing work, with a simulated Zoho and no account anywhere.
+    Demo(DemoOptions),
+    /// Run the simulated Zoho alone, to rehearse a configuration.
+    Sandbox(SandboxOptions),
+    /// Check a configuration file; every mistake at once.
+    Check(CheckOptions),
+    /// Sign one webhook and post it.
+    Send(Box<send::SendOptions>),
+}
+
+#[derive(Args)]
+struct ConfigFile {
+    /// The configuration file.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+}
+
+#[derive(Args)]
+struct CheckOptions {
+    #[command(flatten)]
+    file: ConfigFile,
+    /// Print one JSON document.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+struct DemoOptions {
+    /// End when the story is told: 0 if everything converged, else 1.
+    #[arg(long)]
+    exit: bool,
+    /// Print one JSON document.
+    #[arg(long)]
+    json: bool,
+    /// Where the demo's daemon takes webhooks; loopback.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
+    listen: SocketAddr,
+}
+
+#[derive(Args)]
+struct SandboxOptions {
+    /// Where the simulated Zoho answers; loopback.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
+    listen: SocketAddr,
+    /// Where its mail server answers; loopback.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
+    smtp: SocketAddr,
+    /// The organizations and people in it; the demo's world unless told.
+    #[arg(long, value_name = "FILE")]
+    world: Option<PathBuf>,
+}
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let normal = match arguments.command {
+        Command::Serve(_) => Verbosity::Normal,
+        _ => Verbosity::Quiet,
+    };
+    logging::start(if arguments.verbose { Verbosity::Verbose } else { normal });
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            say(&format!("error: the system gives no threads: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    let outcome = runtime.block_on(async {
+        match arguments.command {
+            Command::Serve(options) => serve::run(&options.config).await,
+            Command::Demo(options) => demo::run(&options).await,
+            Command::Sandbox(options) => sandbox::run(&options).await,
+            Command::Check(options) => Ok(check::run(&options)),
+            Command::Send(options) => send::run(&options).await,
+        }
+    });
+    // A worker that waits in memory for Zoho must not hold the process.
+    runtime.shutdown_background();
+    match outcome {
+        Ok(Outcome::Good) => ExitCode::SUCCESS,
+        Ok(Outcome::Failed) => ExitCode::FAILURE,
+        Ok(Outcome::BadConfig) => ExitCode::from(2),
+        Err(error) => {
+            say(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Prints a result line on stdout. A reader that went away is no error of ours.
+fn print(line: &str) {
+    use std::io::Write;
+    let _ = writeln!(anstream::stdout(), "{line}");
+}
+
+/// Says something to the person on stderr.
+fn say(line: &str) {
+    use std::io::Write;
+    let _ = writeln!(anstream::stderr(), "{line}");
+}
+
+/// Where systemd put the credentials, if it did.
+fn credentials() -> Option<PathBuf> {
+    std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from)
+}

@@ -66,9 +66,18 @@ pub enum AcceptError {
 #[derive(Default)]
 pub(super) struct Depth(Mutex<(Option<Timestamp>, i64)>);
 
-/// Refused requests that wait to be written.
+/// Refused requests that wait to be written, and how many there were beside them.
 #[derive(Default)]
-pub(super) struct Refused(Mutex<Vec<Rejected>>);
+pub(super) struct Refused(Mutex<(Vec<Rejected>, u32)>);
+
+impl Refused {
+    /// How many are not written yet.
+    pub(super) fn waiting(&self) -> i64 {
+        self.0.lock().map_or(0, |waiting| {
+            i64::from(waiting.1) + i64::try_from(waiting.0.len()).unwrap_or(i64::MAX)
+        })
+    }
+}
 
 /// Where a hint of a delivery goes.
 #[derive(Clone, Debug)]
@@ -307,22 +316,25 @@ impl Engine {
         const SOURCE_CHARS_MAX: usize = 60;
         let source: String = source.chars().take(SOURCE_CHARS_MAX).collect();
         tracing::info!(source, status, kind, detail, "webhook refused");
-        if let Ok(mut waiting) = self.inner.refused.0.lock()
-            && waiting.len() < REFUSED_MAX
-        {
-            waiting.push(Rejected { at: self.now(), source, status, kind, detail });
+        let at = self.now();
+        if let Ok(mut waiting) = self.inner.refused.0.lock() {
+            if waiting.0.len() < REFUSED_MAX {
+                waiting.0.push(Rejected { at, source, status, kind, detail });
+            } else {
+                waiting.1 += 1;
+            }
         }
     }
 
     /// Writes the refused requests that have come together.
     pub async fn flush_refused(&self) -> Result<(), StoreError> {
-        let waiting = match self.inner.refused.0.lock() {
+        let (waiting, uncounted) = match self.inner.refused.0.lock() {
             Ok(mut waiting) => std::mem::take(&mut *waiting),
             Err(_) => return Ok(()),
         };
         if waiting.is_empty() {
             return Ok(());
         }
-        self.inner.store.write("refused", move |tx| inbox::reject(tx, &waiting)).await
+        self.inner.store.write("refused", move |tx| inbox::reject(tx, &waiting, uncounted)).await
     }
 }

@@ -101,6 +101,7 @@ impl Engine {
             .store
             .read(move |tx| {
                 let (open, absent) = hints::open(tx)?;
+                let tally = inbox::tally(tx)?;
                 let actions = outbox::tally(tx)?;
                 let runs = runs::open_count(tx)?;
                 let mut organizations = Vec::new();
@@ -136,7 +137,10 @@ impl Engine {
                 Ok(Status {
                     version: env!("CARGO_PKG_VERSION"),
                     now: now.to_rfc3339(),
-                    deliveries: inbox::tally(tx)?,
+                    deliveries: inbox::Tally {
+                        rejected: tally.rejected + engine.inner.refused.waiting(),
+                        ..tally
+                    },
                     queue: QueueStatus {
                         hints: open,
                         hints_absent: absent,

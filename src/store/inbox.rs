@@ -164,8 +164,9 @@ pub struct Rejected {
     pub detail: String,
 }
 
-/// Keeps refused requests and counts them, dropping the oldest beyond the limit.
-pub fn reject(tx: &Tx<'_>, rejected: &[Rejected]) -> Result<(), StoreError> {
+/// Keeps refused requests and counts them, with the `uncounted` that were not even kept; drops
+/// the oldest beyond the limit.
+pub fn reject(tx: &Tx<'_>, rejected: &[Rejected], uncounted: u32) -> Result<(), StoreError> {
     for one in rejected {
         tx.sql()
             .prepare_cached(
@@ -177,7 +178,7 @@ pub fn reject(tx: &Tx<'_>, rejected: &[Rejected]) -> Result<(), StoreError> {
     tx.sql().execute(
         "INSERT INTO counters(name, value) VALUES ('rejected', ?1)
          ON CONFLICT(name) DO UPDATE SET value = value + excluded.value",
-        [i64::try_from(rejected.len()).unwrap_or(i64::MAX)],
+        [i64::try_from(rejected.len()).unwrap_or(i64::MAX).saturating_add(uncounted.into())],
     )?;
     tx.sql().execute(
         "DELETE FROM rejections WHERE id <= (SELECT max(id) FROM rejections) - ?1",

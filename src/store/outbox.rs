@@ -230,17 +230,25 @@ pub fn claim(
             action,
         )
         .optional()?;
-    row.transpose()
+    match row {
+        Some((_, Some(action))) => Ok(Some(action)),
+        Some((id, None)) => {
+            // A row that no program can read must not stop the desk for ever.
+            tracing::error!(action = %id, "an unreadable outbox row was given up");
+            settle(tx, id, boot, End::Dead("unreadable", "the row cannot be read"), now)?;
+            Ok(None)
+        }
+        None => Ok(None),
+    }
 }
 
-fn action(row: &Row<'_>) -> rusqlite::Result<Result<Action, StoreError>> {
+fn action(row: &Row<'_>) -> rusqlite::Result<(ActionId, Option<Action>)> {
+    let id = ActionId(row.get(0)?);
     let name: String = row.get(3)?;
     let payload: Option<String> = row.get(4)?;
-    let Some(operation) = operation(&name, payload.as_deref()) else {
-        return Ok(Err(StoreError::Unreadable("action")));
-    };
-    Ok(Ok(Action {
-        id: ActionId(row.get(0)?),
+    let Some(operation) = operation(&name, payload.as_deref()) else { return Ok((id, None)) };
+    let action = Action {
+        id,
         organization: OrgId::new(row.get::<_, String>(1)?),
         membership: row.get::<_, Option<i64>>(2)?.map(MembershipId),
         operation,
@@ -248,7 +256,8 @@ fn action(row: &Row<'_>) -> rusqlite::Result<Result<Action, StoreError>> {
         idempotency_key: row.get(6)?,
         failures: row.get(7)?,
         created_at: Timestamp(row.get(8)?),
-    }))
+    };
+    Ok((id, Some(action)))
 }
 
 /// How a claimed row ends.
