@@ -35,7 +35,8 @@ const LAYERS: &[(&str, &[&str])] = &[
             "sandbox",
         ],
     ),
-    ("cli", &["app", "config", "domain", "logic", "engine", "sandbox"]),
+    // `clock` beside the design's list: the sandbox and the demo have to be given one.
+    ("cli", &["app", "config", "clock", "domain", "logic", "engine", "sandbox"]),
     ("main", &["cli"]),
     ("lib", &[]),
 ];

@@ -58,20 +58,19 @@ pub(super) async fn engine(
     let mut hosts = Vec::new();
     for organization in &config.organizations {
         let credential = organization.zoho.credential.clone();
-        let account = match accounts.get(&credential) {
-            Some(account) => Arc::clone(account),
-            None => {
-                let account = Arc::new(Account::new(
-                    http.clone(),
-                    &organization.zoho,
-                    config.budget_scale,
-                    remembered(&store, &credential).await?,
-                    Arc::clone(&recorder),
-                    Arc::clone(&clock),
-                ));
-                accounts.insert(credential, Arc::clone(&account));
-                account
-            }
+        let account = if let Some(account) = accounts.get(&credential) {
+            Arc::clone(account)
+        } else {
+            let account = Arc::new(Account::new(
+                http.clone(),
+                &organization.zoho,
+                config.budget_scale,
+                remembered(&store, &credential).await?,
+                Arc::clone(&recorder),
+                Arc::clone(&clock),
+            ));
+            accounts.insert(credential, Arc::clone(&account));
+            account
         };
         let portal = door(&config, organization, &store, &recorder, &http, &clock).await?;
         hosts.push(host(&config, organization, account, portal));

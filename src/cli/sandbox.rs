@@ -1,4 +1,4 @@
-//! `sandbox`: the simulated Zoho alone.
+//! `sandbox`: the simulated Zoho alone, until a signal. It prints where it is as one JSON line.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::sandbox::{self, Options, World};
 
 pub(super) async fn run(options: &SandboxOptions) -> anyhow::Result<Outcome> {
     let world = match &options.world {
-        None => World::demo(),
+        None => World::demo()?,
         Some(file) => {
             let text = std::fs::read_to_string(file)
                 .with_context(|| format!("{} cannot be read", file.display()))?;

@@ -1,4 +1,4 @@
-//! `serve`: the daemon.
+//! `serve`: the daemon, from its configuration file until a signal.
 
 use std::path::Path;
 use std::sync::Arc;

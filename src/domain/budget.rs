@@ -173,11 +173,8 @@ mod tests {
 
     #[test]
     fn never_more_than_the_limit_in_any_window() {
-        let limit = Limit {
-            calls: Some(3),
-            window: Duration::from_secs(60),
-            lock: Duration::from_secs(300),
-        };
+        let limit =
+            Limit { calls: Some(3), window: Duration::from_mins(1), lock: Duration::from_mins(5) };
         let mut budget = Budget::default();
         let mut taken = Vec::new();
         let mut now = Timestamp(0);

@@ -139,7 +139,7 @@ impl Engine {
                         }
                     }
                     if let (true, Some(why)) = (!lost.is_empty(), &new.detail) {
-                        engine.tell_lost(tx, &new.source, why, delivery, now)?;
+                        tell_lost(tx, &new.source, why, delivery, now)?;
                     }
                 }
                 Ok(stored)
@@ -203,30 +203,6 @@ impl Engine {
                 self.tell_admins(tx, organization, &notice, cause, now)
             }
         }
-    }
-
-    /// A Billing webhook that names nobody we know is more than noise: a plan change is missed.
-    fn tell_lost(
-        &self,
-        tx: &Tx<'_>,
-        source: &str,
-        why: &str,
-        delivery: DeliveryId,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        tracing::warn!(source, %delivery, why, "a verified delivery names no configured organization");
-        let entry = Entry {
-            organization: &OrgId::new(""),
-            membership: None,
-            actor: "bridge",
-            event: "delivery_ignored",
-            reason: why,
-            before: None,
-            after: None,
-            cause: Cause { delivery: Some(delivery), run: None },
-            action: None,
-        };
-        audit::record(tx, &entry, now)
     }
 
     fn route(&self, incoming: &Incoming) -> Vec<Routed> {
@@ -337,4 +313,27 @@ impl Engine {
         }
         self.inner.store.write("refused", move |tx| inbox::reject(tx, &waiting, uncounted)).await
     }
+}
+
+/// A Billing webhook that names nobody we know is more than noise: a plan change is missed.
+fn tell_lost(
+    tx: &Tx<'_>,
+    source: &str,
+    why: &str,
+    delivery: DeliveryId,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    tracing::warn!(source, %delivery, why, "a verified delivery names no configured organization");
+    let entry = Entry {
+        organization: &OrgId::new(""),
+        membership: None,
+        actor: "bridge",
+        event: "delivery_ignored",
+        reason: why,
+        before: None,
+        after: None,
+        cause: Cause { delivery: Some(delivery), run: None },
+        action: None,
+    };
+    audit::record(tx, &entry, now)
 }

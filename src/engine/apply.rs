@@ -71,45 +71,6 @@ impl Engine {
         Ok(Allowance { left: self.inner.settings.max_invites.saturating_sub(used), held: 0 })
     }
 
-    /// Decides for one person without writing anything.
-    pub(super) fn decide(
-        &self,
-        tx: &Tx<'_>,
-        look: &Look<'_>,
-    ) -> Result<(Option<Membership>, Decision), StoreError> {
-        let (host, sides) = (look.host, look.sides);
-        let user = sides.roster.get(look.user);
-        let mut known = ledger::by_user(tx, host.id(), look.user)?;
-        let mut rival = sides.doubles.contains(look.user);
-        if let Some((user, email)) = user.and_then(|user| Some((user, user.email.as_ref()?))) {
-            let zuid = user.zuid.as_ref();
-            for other in ledger::namesakes(tx, host.id(), look.user, zuid, email)? {
-                match relation(sides, &other) {
-                    Relation::Rival => rival = true,
-                    Relation::Predecessor if known.is_none() => known = Some(other),
-                    Relation::Predecessor => {}
-                }
-            }
-        }
-        let org = orgs::state(tx, host.id())?;
-        let was_there_before =
-            org.first_snapshot_at.is_none() || orgs::in_baseline(tx, host.id(), look.user)?;
-        let mut asked = known.clone();
-        if let (true, Some(row)) = (look.rearm, &mut asked) {
-            row.parked = None;
-        }
-        let cliq = match user {
-            Some(user) => matching(user, known.as_ref(), &sides.directory),
-            None => crate::logic::plan::Matched::Nobody,
-        };
-        let facts = Facts { crm: user, cliq, membership: asked.as_ref(), rival, was_there_before };
-        let mut decision = plan_one(&host.policy, &facts, look.now);
-        if decision.ledger.is_none() && asked != known {
-            decision.ledger = asked;
-        }
-        Ok((known, decision))
-    }
-
     /// Decides for one person, and writes ledger, audit and outbox.
     pub(super) fn settle_person(
         &self,
@@ -117,12 +78,12 @@ impl Engine {
         look: &Look<'_>,
         allowance: &mut Allowance,
     ) -> Result<(), StoreError> {
-        let (known, decision) = self.decide(tx, look)?;
+        let (known, decision) = decide(tx, look)?;
         let mut row = decision.ledger.clone().or_else(|| known.clone());
         let changed = decision.ledger.is_some();
         if let (true, Some(row)) = (changed, &mut row) {
             row.id = ledger::put(tx, row)?;
-            self.note_change(tx, look, known.as_ref(), row, &decision.verdict)?;
+            note_change(tx, look, known.as_ref(), row, &decision.verdict)?;
         }
         let reason = decision.verdict.sentence();
         for step in &decision.steps {
@@ -146,41 +107,6 @@ impl Engine {
             }
         }
         Ok(())
-    }
-
-    fn note_change(
-        &self,
-        tx: &Tx<'_>,
-        look: &Look<'_>,
-        before: Option<&Membership>,
-        after: &Membership,
-        verdict: &Verdict,
-    ) -> Result<(), StoreError> {
-        // Somebody who is out again, or in already, needs nothing that was queued for the add.
-        if after.state != State::Wanted
-            && before.is_some_and(|before| before.state == State::Wanted)
-        {
-            outbox::supersede(tx, after.id, Lane::Access, look.now)?;
-        }
-        let facts = (before.map(audit::facts), audit::facts(after));
-        let renamed =
-            before.is_some_and(|b| b.crm_user_id != after.crm_user_id || b.email != after.email);
-        if facts.0.as_ref() == Some(&facts.1) && !renamed {
-            return Ok(());
-        }
-        let reason = verdict.sentence();
-        let entry = Entry {
-            organization: look.host.id(),
-            membership: Some(after.id),
-            actor: if look.rearm { "operator" } else { "bridge" },
-            event: verdict.word(),
-            reason: &reason,
-            before: facts.0,
-            after: Some(facts.1),
-            cause: look.cause,
-            action: None,
-        };
-        audit::record(tx, &entry, look.now)
     }
 
     /// Queues the first letter and the bot notice of an invitation, once per generation (R9).
@@ -288,6 +214,77 @@ impl Engine {
         };
         self.tell_admins(tx, host.id(), &notice, Cause::default(), now)
     }
+}
+
+/// Decides for one person without writing anything.
+pub(super) fn decide(
+    tx: &Tx<'_>,
+    look: &Look<'_>,
+) -> Result<(Option<Membership>, Decision), StoreError> {
+    let (host, sides) = (look.host, look.sides);
+    let user = sides.roster.get(look.user);
+    let mut known = ledger::by_user(tx, host.id(), look.user)?;
+    let mut rival = sides.doubles.contains(look.user);
+    if let Some((user, email)) = user.and_then(|user| Some((user, user.email.as_ref()?))) {
+        let zuid = user.zuid.as_ref();
+        for other in ledger::namesakes(tx, host.id(), look.user, zuid, email)? {
+            match relation(sides, &other) {
+                Relation::Rival => rival = true,
+                Relation::Predecessor if known.is_none() => known = Some(other),
+                Relation::Predecessor => {}
+            }
+        }
+    }
+    let org = orgs::state(tx, host.id())?;
+    let was_there_before =
+        org.first_snapshot_at.is_none() || orgs::in_baseline(tx, host.id(), look.user)?;
+    let mut asked = known.clone();
+    if let (true, Some(row)) = (look.rearm, &mut asked) {
+        row.parked = None;
+    }
+    let cliq = match user {
+        Some(user) => matching(user, known.as_ref(), &sides.directory),
+        None => crate::logic::plan::Matched::Nobody,
+    };
+    let facts = Facts { crm: user, cliq, membership: asked.as_ref(), rival, was_there_before };
+    let mut decision = plan_one(&host.policy, &facts, look.now);
+    if decision.ledger.is_none() && asked != known {
+        decision.ledger = asked;
+    }
+    Ok((known, decision))
+}
+
+/// Records what changed, and takes back what was queued for a state that is over.
+fn note_change(
+    tx: &Tx<'_>,
+    look: &Look<'_>,
+    before: Option<&Membership>,
+    after: &Membership,
+    verdict: &Verdict,
+) -> Result<(), StoreError> {
+    // Somebody who is out again, or in already, needs nothing that was queued for the add.
+    if after.state != State::Wanted && before.is_some_and(|before| before.state == State::Wanted) {
+        outbox::supersede(tx, after.id, Lane::Access, look.now)?;
+    }
+    let facts = (before.map(audit::facts), audit::facts(after));
+    let renamed =
+        before.is_some_and(|b| b.crm_user_id != after.crm_user_id || b.email != after.email);
+    if facts.0.as_ref() == Some(&facts.1) && !renamed {
+        return Ok(());
+    }
+    let reason = verdict.sentence();
+    let entry = Entry {
+        organization: look.host.id(),
+        membership: Some(after.id),
+        actor: if look.rearm { "operator" } else { "bridge" },
+        event: verdict.word(),
+        reason: &reason,
+        before: facts.0,
+        after: Some(facts.1),
+        cause: look.cause,
+        action: None,
+    };
+    audit::record(tx, &entry, look.now)
 }
 
 enum Relation {

@@ -163,7 +163,7 @@ impl Engine {
                     engine.book_portal(tx, &action, *verb, join_url, cause, now)?;
                 }
                 if !ours {
-                    engine.look_once_more(tx, &action, now)?;
+                    look_once_more(tx, &action, now)?;
                 }
                 runs::finish_applied(tx, now).map(|_| ())
             })
@@ -228,22 +228,8 @@ impl Engine {
                 self.invite(tx, host, &mut row, cause, now)
             }
             PortalVerb::AddExternal => Ok(()),
-            _ => self.look_once_more(tx, action, now),
+            _ => look_once_more(tx, action, now),
         }
-    }
-
-    /// Only a read tells what an effect really changed.
-    fn look_once_more(
-        &self,
-        tx: &Tx<'_>,
-        action: &Action,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let Some(row) = action.membership.map(|id| ledger::get(tx, id)).transpose()?.flatten()
-        else {
-            return Ok(());
-        };
-        hints::put(tx, &row.organization, &row.crm_user_id, HintKind::Present, None, now)
     }
 
     async fn book_failure(&self, action: Action, failure: Failure) -> Result<(), StoreError> {
@@ -265,7 +251,7 @@ impl Engine {
                     }
                     Disposition::Park { code } => {
                         outbox::settle(tx, action.id, boot, End::Parked(&code, &text), now)?;
-                        engine.park_membership(tx, &action, &code, now)?;
+                        park_membership(tx, &action, &code, now)?;
                     }
                     Disposition::GiveUp => {
                         let end = End::Dead(failure.kind(), &text);
@@ -278,45 +264,6 @@ impl Engine {
             .await?;
         self.wake_outbox(&organization);
         Ok(())
-    }
-
-    /// A refusal parks that person with its cause; the rest goes on (I25).
-    fn park_membership(
-        &self,
-        tx: &Tx<'_>,
-        action: &Action,
-        code: &str,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let (Operation::Portal(_), Some(id)) = (&action.operation, action.membership) else {
-            return Ok(());
-        };
-        let Some(before) = ledger::get(tx, id)? else { return Ok(()) };
-        let mut row = before.clone();
-        row.parked = Some(code.to_owned());
-        let said_no = match code {
-            "declined" => Some(State::Declined),
-            "blocked" => Some(State::Blocked),
-            _ => None,
-        };
-        if let (Some(state), State::Wanted | State::Invited) = (said_no, row.state) {
-            row.state = state;
-            row.since = now;
-        }
-        ledger::put(tx, &row)?;
-        let reason = format!("The portal refused: {}", remedy(code));
-        let entry = Entry {
-            organization: &action.organization,
-            membership: Some(id),
-            actor: "bridge",
-            event: "parked",
-            reason: &reason,
-            before: Some(audit::facts(&before)),
-            after: Some(audit::facts(&row)),
-            cause: outbox::cause(tx, action.id)?,
-            action: Some(action.id),
-        };
-        audit::record(tx, &entry, now)
     }
 
     fn tell_dead(
@@ -341,6 +288,52 @@ impl Engine {
         };
         self.tell_admins(tx, &action.organization, &notice, Cause::default(), now)
     }
+}
+
+/// Only a read tells what an effect really changed.
+fn look_once_more(tx: &Tx<'_>, action: &Action, now: Timestamp) -> Result<(), StoreError> {
+    let Some(row) = action.membership.map(|id| ledger::get(tx, id)).transpose()?.flatten() else {
+        return Ok(());
+    };
+    hints::put(tx, &row.organization, &row.crm_user_id, HintKind::Present, None, now)
+}
+
+/// A refusal parks that person with its cause; the rest goes on (I25).
+fn park_membership(
+    tx: &Tx<'_>,
+    action: &Action,
+    code: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let (Operation::Portal(_), Some(id)) = (&action.operation, action.membership) else {
+        return Ok(());
+    };
+    let Some(before) = ledger::get(tx, id)? else { return Ok(()) };
+    let mut row = before.clone();
+    row.parked = Some(code.to_owned());
+    let said_no = match code {
+        "declined" => Some(State::Declined),
+        "blocked" => Some(State::Blocked),
+        _ => None,
+    };
+    if let (Some(state), State::Wanted | State::Invited) = (said_no, row.state) {
+        row.state = state;
+        row.since = now;
+    }
+    ledger::put(tx, &row)?;
+    let reason = format!("The portal refused: {}", remedy(code));
+    let entry = Entry {
+        organization: &action.organization,
+        membership: Some(id),
+        actor: "bridge",
+        event: "parked",
+        reason: &reason,
+        before: Some(audit::facts(&before)),
+        after: Some(audit::facts(&row)),
+        cause: outbox::cause(tx, action.id)?,
+        action: Some(action.id),
+    };
+    audit::record(tx, &entry, now)
 }
 
 /// What an administrator can do about a refusal, and where (design section 11, "Parked causes").

@@ -28,7 +28,10 @@ const NOT_A_SUBSCRIBER: [&str; 3] =
 
 /// Subscribers of each bot, as last read.
 #[derive(Default)]
-pub(super) struct Subscribers(Mutex<HashMap<(String, String), (Timestamp, Vec<Subscriber>)>>);
+pub(super) struct Subscribers(Mutex<HashMap<BotName, (Timestamp, Vec<Subscriber>)>>);
+
+/// Organization and unique name of a bot.
+type BotName = (String, String);
 
 impl Engine {
     /// Sends an invitation as a bot notice, by the first bot that the person subscribes to.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::apply::{Allowance, Look};
+use super::apply::{Allowance, Look, decide};
 use super::facts::{ReadError, Sides};
 use super::{Desk, Engine, Host, Step};
 use crate::domain::run::{RunState, Trigger};
@@ -249,7 +249,7 @@ impl Engine {
                 for user in &people {
                     let cause = Cause::default();
                     let look = Look { host, user, sides: &sides, cause, rearm, now };
-                    let (_, decision) = engine.decide(tx, &look)?;
+                    let (_, decision) = decide(tx, &look)?;
                     all.people += 1;
                     all.adds += u32::from(!decision.steps.is_empty());
                     all.changed += u32::from(decision.ledger.is_some());

@@ -15,6 +15,7 @@ use crate::engine::{Asked, BadRequest, MembershipFilter, Status, StoreFailure, r
 
 type Answer<T> = Result<T, Problem>;
 
+#[expect(clippy::needless_pass_by_value, reason = "a function for map_err")]
 fn store(error: StoreFailure) -> Problem {
     Problem::store(&error)
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::outbox::Cause;
 use super::{StoreError, Tx};
-use crate::domain::{ActionId, Membership, MembershipId, OrgId, Timestamp};
+use crate::domain::{ActionId, CliqId, Membership, MembershipId, OrgId, Timestamp};
 
 /// One step to record.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ pub fn facts(membership: &Membership) -> Value {
         "external": membership.external,
         "generation": membership.generation,
         "sends": membership.sends,
-        "cliq_id": membership.cliq_id.as_ref().map(|id| id.as_str()),
+        "cliq_id": membership.cliq_id.as_ref().map(CliqId::as_str),
         "parked": membership.parked,
     })
 }

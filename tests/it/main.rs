@@ -1,2 +1,2 @@
-//! x
-fn main() {}
+//! The integration tests: one binary, so that two cores link once. Real sockets, real SQLite
+//! files, the built binary as a child; nothing sleeps to pass.

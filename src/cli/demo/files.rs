@@ -1,5 +1,6 @@
 //! The demo's configuration: the same file that an operator writes, in a temporary folder.
 
+use std::fmt::Write;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -78,7 +79,8 @@ admins = ["it@bridge.example"]
     ] {
         let portal =
             urls.portal_urls.get(id).with_context(|| format!("the sandbox has no {id}"))?;
-        text.push_str(&format!(
+        write!(
+            text,
             r#"
 [[organizations]]
 id               = "{id}"
@@ -101,7 +103,7 @@ refresh_token = {{ file = "secrets/{id}_refresh" }}
             accounts = urls.accounts_url,
             api = urls.api_url,
             cliq = urls.cliq_url,
-        ));
+        )?;
     }
     Ok(text)
 }

@@ -28,7 +28,7 @@ pub(super) async fn run(options: &DemoOptions) -> anyhow::Result<Outcome> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let loopback = ([127, 0, 0, 1], 0).into();
     let zoho = sandbox::start(
-        Options { listen: loopback, smtp: loopback, world: World::demo() },
+        Options { listen: loopback, smtp: loopback, world: World::demo()? },
         Arc::clone(&clock),
     )
     .await?;

@@ -24,7 +24,7 @@ struct Bench {
 
 impl Bench {
     async fn new() -> Self {
-        Self::with(World::demo()).await
+        Self::with(World::demo().unwrap()).await
     }
 
     async fn with(world: World) -> Self {

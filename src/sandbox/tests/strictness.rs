@@ -161,7 +161,8 @@ async fn held_calls_wait_for_the_release_and_stop_cuts_the_rest() {
 #[tokio::test]
 async fn only_the_loopback_is_served() {
     let (any, loopback) = ("0.0.0.0:0".parse().unwrap(), "127.0.0.1:0".parse().unwrap());
-    let options = super::Options { listen: any, smtp: loopback, world: super::World::demo() };
+    let options =
+        super::Options { listen: any, smtp: loopback, world: super::World::demo().unwrap() };
     let clock = std::sync::Arc::new(crate::clock::SystemClock);
     let refused = super::start(options, clock).await.err().unwrap();
     assert!(refused.to_string().contains("loopback"), "{refused}");
