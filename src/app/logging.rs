@@ -14,7 +14,9 @@ use tracing_subscriber::{Layer, fmt};
 /// How much is logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verbosity {
-    /// Warnings and errors: the demo and the short commands.
+    /// Errors only: the demo, which causes warnings on purpose.
+    Silent,
+    /// Warnings and errors: the short commands.
     Quiet,
     /// What happens.
     Normal,
@@ -25,6 +27,7 @@ pub enum Verbosity {
 /// Starts logging. A second call, as from two tests in one process, changes nothing.
 pub fn start(verbosity: Verbosity) {
     let ours = match verbosity {
+        Verbosity::Silent => LevelFilter::ERROR,
         Verbosity::Quiet => LevelFilter::WARN,
         Verbosity::Normal => LevelFilter::INFO,
         Verbosity::Verbose => LevelFilter::DEBUG,

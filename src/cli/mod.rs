@@ -98,6 +98,7 @@ pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let normal = match arguments.command {
         Command::Serve(_) => Verbosity::Normal,
+        Command::Demo(_) => Verbosity::Silent,
         _ => Verbosity::Quiet,
     };
     logging::start(if arguments.verbose { Verbosity::Verbose } else { normal });

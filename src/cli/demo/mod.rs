@@ -55,7 +55,7 @@ pub(super) async fn run(options: &DemoOptions) -> anyhow::Result<Outcome> {
     if options.json {
         print(&serde_json::to_string_pretty(&report)?);
     } else {
-        print(&report.to_text());
+        print(&report.to_text(!options.exit));
     }
     if !options.exit {
         say("Everything stays up until Ctrl-C.");

@@ -194,9 +194,8 @@ fn compare(memberships: &[Membership], world: &Value) -> Vec<String> {
 
 impl Report {
     /// The report for people.
-    pub(super) fn to_text(&self) -> String {
+    pub(super) fn to_text(&self, stays_up: bool) -> String {
         let mut out = String::new();
-        let bold = |text: &str| format!("\x1b[1m{text}\x1b[0m");
         let _ = writeln!(out, "{}", bold("Memberships"));
         let members = self.memberships.iter().map(|row| {
             let class = if row.external { "external" } else { "-" };
@@ -222,9 +221,22 @@ impl Report {
         let line = answered.map(|key| format!("{} {key}", count(&self.deliveries, key)));
         let _ = writeln!(out, "  {}", line.join(", "));
         let _ = writeln!(out, "\n{}", bold("What the simulated Zoho saw"));
-        let seen = ["reads", "writes", "mails", "refusals", "throttled", "retries", "violations"];
+        let seen = ["reads", "writes", "mails", "faults", "retries", "refusals", "violations"];
         let line = seen.map(|key| format!("{} {key}", count(&self.sandbox, key)));
         let _ = writeln!(out, "  {}", line.join(", "));
+        if stays_up {
+            self.places(&mut out);
+        }
+        let verdict = if self.converged {
+            format!("\x1b[32mConverged\x1b[0m in {:.1} s.", self.seconds)
+        } else {
+            format!("\x1b[31mNot converged\x1b[0m: {}", self.doubts.join("; "))
+        };
+        let _ = write!(out, "\n{verdict}");
+        out
+    }
+
+    fn places(&self, out: &mut String) {
         let _ = writeln!(out, "\n{}", bold("Look around"));
         let places = [
             ("mailboxes", &self.urls.mailbox),
@@ -234,16 +246,13 @@ impl Report {
             ("admin API", &self.urls.admin_api),
         ];
         let line = |(name, url): (&str, &String)| vec![name.to_owned(), url.clone()];
-        table(&mut out, places.into_iter().map(line).collect());
+        table(out, places.into_iter().map(line).collect());
         let _ = writeln!(out, "  (Authorization: Bearer {})", self.urls.admin_token);
-        let verdict = if self.converged {
-            format!("\x1b[32mConverged\x1b[0m in {:.1} s.", self.seconds)
-        } else {
-            format!("\x1b[31mNot converged\x1b[0m: {}", self.doubts.join("; "))
-        };
-        let _ = write!(out, "\n{verdict}");
-        out
     }
+}
+
+fn bold(text: &str) -> String {
+    format!("\x1b[1m{text}\x1b[0m")
 }
 
 fn coloured(state: &str) -> String {

@@ -9,6 +9,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
 
 use super::outside::Stage;
+use crate::cli::say;
 
 /// How long the story waits for the daemon to have nothing left to do.
 const SETTLED_MAX: Duration = Duration::from_secs(90);
@@ -20,37 +21,47 @@ const ACME: &str = "60001234";
 const BIRCH: &str = "60005678";
 const CY: (&str, &str) = ("778120000000433", "cy@birch.example");
 
-/// What is happening, on a terminal only.
-struct Progress(ProgressBar);
+/// The story as it goes, on stderr: a line for each beat, and on a terminal what is going on.
+struct Narrator {
+    silent: bool,
+    /// Draws on a terminal only.
+    spinner: ProgressBar,
+}
 
-impl Progress {
+impl Narrator {
     fn new(silent: bool) -> Self {
         let target =
             if silent { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
-        let bar = ProgressBar::with_draw_target(None, target);
-        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}") {
-            bar.set_style(style);
+        let spinner = ProgressBar::with_draw_target(None, target);
+        if let Ok(style) = ProgressStyle::with_template("  {spinner} {msg}") {
+            spinner.set_style(style);
         }
-        Self(bar)
+        Self { silent, spinner }
     }
 
-    fn say(&self, text: impl Into<String>) {
-        self.0.set_message(text.into());
-        self.0.tick();
+    fn tell(&self, line: &str) {
+        if !self.silent {
+            self.spinner.suspend(|| say(&format!("\x1b[2m•\x1b[0m {line}")));
+        }
+    }
+
+    fn work(&self, text: String) {
+        self.spinner.set_message(text);
+        self.spinner.tick();
     }
 }
 
 /// Tells the story; answers how many seconds it took.
 pub(super) async fn tell(stage: &Stage, silent: bool) -> anyhow::Result<f64> {
-    let progress = Progress::new(silent);
+    let narrator = Narrator::new(silent);
     let began = stage.clock.now();
-    progress.say("Trouble is arranged: a throttle, and a connection that drops …");
+    narrator.tell("Acme (paid Cliq) and Birch (free) run on a simulated Zoho. Cy is Birch's own.");
     arrange_trouble(stage).await?;
-    progress.say("CRM Plus gets new users …");
+    narrator.tell("In CRM Plus, Ada of Acme is added to Birch, and Bo, new to Cliq, to both.");
     let ada_in_birch = add(stage, "birch", "ada@acme.example").await?;
     let bo_in_acme = add(stage, "acme", "bo@partner.example").await?;
     let bo_in_birch = add(stage, "birch", "bo@partner.example").await?;
-    progress.say("Signed webhooks arrive …");
+    narrator.tell("Four signed webhooks arrive, one of them twice, and one that is forged.");
     let ada = stage.user_event(
         "crmplus",
         "evt-ada-birch",
@@ -72,13 +83,14 @@ pub(super) async fn tell(stage: &Stage, silent: bool) -> anyhow::Result<f64> {
     ensure!(status == 200 && answer["status"] == "duplicate", "duplicate: {status} {answer}");
     let (status, _) = stage.post(&Stage::forged(&ada)).await?;
     ensure!(status == 401, "a forged webhook got {status}");
-    settle(stage, &progress).await?;
-    progress.say("Ada accepts Birch's invitation …");
+    narrator.tell("On the way: a throttle, a cut connection, an answer lost after its effect.");
+    settle(stage, &narrator).await?;
+    narrator.tell("Ada accepts Birch's invitation; an administrator resyncs her by hand.");
     stage.act("/organizations/birch/members/ada@acme.example/accept", &Value::Null).await?;
     let asked = json!({ "organization": "birch", "user": "ada@acme.example" });
     stage.admin_post("/resync", &asked).await?;
-    settle(stage, &progress).await?;
-    progress.0.finish_and_clear();
+    settle(stage, &narrator).await?;
+    narrator.spinner.finish_and_clear();
     let took = stage.clock.now().since(began);
     Ok(took.as_secs_f64())
 }
@@ -112,7 +124,7 @@ async fn add(stage: &Stage, organization: &str, email: &str) -> anyhow::Result<S
 }
 
 /// Waits until the daemon says that nothing is left to do.
-async fn settle(stage: &Stage, progress: &Progress) -> anyhow::Result<()> {
+async fn settle(stage: &Stage, narrator: &Narrator) -> anyhow::Result<()> {
     let until = stage.clock.now() + SETTLED_MAX;
     loop {
         let status = stage.admin("/status").await?;
@@ -120,7 +132,7 @@ async fn settle(stage: &Stage, progress: &Progress) -> anyhow::Result<()> {
         if queue["settled"] == true {
             return Ok(());
         }
-        progress.say(format!(
+        narrator.work(format!(
             "Working: {} to look at, {} to carry out ({} after a failure) …",
             queue["hints"], queue["actions"]["waiting"], queue["actions"]["retrying"],
         ));
