@@ -96,7 +96,7 @@ pub(super) const CHANNEL: &[&str] = &["channel", "when"];
 pub(super) const BILLING: &[&str] = &["customer_id", "subscription_id"];
 /// `[guard]`
 pub(super) const GUARD: &[&str] =
-    &["max_removals", "max_percent", "max_invites", "window", "grace"];
+    &["max_removals", "max_percent", "max_invites", "window", "grace", "remove_after"];
 /// `[invitations]`
 pub(super) const INVITATIONS: &[&str] = &[
     "send",

@@ -265,6 +265,8 @@ pub struct Guard {
     pub window: Duration,
     /// `grace`
     pub grace: Duration,
+    /// `remove_after`: how long a leaver stays restricted before removal
+    pub remove_after: Duration,
 }
 
 /// `[schedule]`

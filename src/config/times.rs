@@ -34,6 +34,11 @@ pub(super) fn read_guard(section: &Section<'_>) -> Guard {
         max_invites: section.or("max_invites", 500, leaf::number(0..=PEOPLE_MAX)),
         window: section.or("window", DAY, leaf::duration(SECOND..=DURATION_MAX)),
         grace: section.or("grace", DAY, leaf::duration(Duration::ZERO..=DURATION_MAX)),
+        remove_after: section.or(
+            "remove_after",
+            DAY * 7,
+            leaf::duration(Duration::ZERO..=DURATION_MAX),
+        ),
     }
 }
 

@@ -221,9 +221,14 @@ pub fn invited_since(
     Ok(tx
         .sql()
         .prepare_cached(
-            "SELECT count(DISTINCT membership_id) FROM actions
-             WHERE organization = ?1 AND operation IN ('add_external', 'letter')
-               AND (state = 'waiting' OR (state = 'done' AND finished_at >= ?2))",
+            "SELECT count(*) FROM
+               (SELECT membership_id FROM actions
+                WHERE state = 'waiting' AND lane IN ('access', 'letter') AND organization = ?1
+                  AND operation IN ('add_external', 'letter')
+                UNION
+                SELECT membership_id FROM actions
+                WHERE finished_at >= ?2 AND state = 'done' AND organization = ?1
+                  AND operation IN ('add_external', 'letter'))",
         )?
         .query_row(params![organization.as_str(), from.millis()], |row| row.get(0))?)
 }

@@ -348,31 +348,28 @@ pub struct Tally {
     pub waiting: i64,
     /// Of these, rows that have failed at least once.
     pub retrying: i64,
-    /// Carried out.
-    pub done: i64,
     /// Refused, waiting for an operator.
     pub parked: i64,
     /// Given up.
     pub dead: i64,
 }
 
-/// Counts the outbox.
+/// Counts what is not over.
 pub fn tally(tx: &Tx<'_>) -> Result<Tally, StoreError> {
     Ok(tx
         .sql()
         .prepare_cached(
             "SELECT coalesce(sum(state = 'waiting'), 0),
                     coalesce(sum(state = 'waiting' AND failures > 0), 0),
-                    coalesce(sum(state = 'done'), 0), coalesce(sum(state = 'parked'), 0),
-                    coalesce(sum(state = 'dead'), 0) FROM actions",
+                    coalesce(sum(state = 'parked'), 0), coalesce(sum(state = 'dead'), 0)
+             FROM actions WHERE state IN ('waiting', 'parked', 'dead')",
         )?
         .query_row([], |row| {
             Ok(Tally {
                 waiting: row.get(0)?,
                 retrying: row.get(1)?,
-                done: row.get(2)?,
-                parked: row.get(3)?,
-                dead: row.get(4)?,
+                parked: row.get(2)?,
+                dead: row.get(3)?,
             })
         })?)
 }
