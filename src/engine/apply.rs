@@ -118,7 +118,7 @@ impl Engine {
         cause: Cause,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        if row.sends > 0 || !self.inner.settings.send_invitations {
+        if row.sends > 0 {
             return Ok(());
         }
         row.sends += 1;
@@ -136,7 +136,10 @@ impl Engine {
             expires_at: (invited_at + self.inner.settings.expire_after).to_rfc3339(),
             language: row.language.clone(),
         };
-        let mut operations = vec![Operation::Letter(invitation.clone())];
+        let mut operations = Vec::new();
+        if self.inner.settings.send_invitations {
+            operations.push(Operation::Letter(invitation.clone()));
+        }
         if self.has_a_bot_for(host, &row.email) {
             operations.push(Operation::BotNotice(invitation));
         }

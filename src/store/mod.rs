@@ -16,6 +16,8 @@ pub mod outbox;
 pub mod prune;
 pub mod runs;
 mod schema;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::path::{Path, PathBuf};
