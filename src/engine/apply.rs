@@ -71,13 +71,13 @@ impl Engine {
         Ok(Allowance { left: self.inner.settings.max_invites.saturating_sub(used), held: 0 })
     }
 
-    /// Decides for one person, and writes ledger, audit and outbox.
+    /// Decides for one person, and writes ledger, audit and outbox. Answers why.
     pub(super) fn settle_person(
         &self,
         tx: &Tx<'_>,
         look: &Look<'_>,
         allowance: &mut Allowance,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Verdict, StoreError> {
         let (known, decision) = decide(tx, look)?;
         let mut row = decision.ledger.clone().or_else(|| known.clone());
         let changed = decision.ledger.is_some();
@@ -106,7 +106,7 @@ impl Engine {
                 }
             }
         }
-        Ok(())
+        Ok(decision.verdict)
     }
 
     /// Queues the first letter and the bot notice of an invitation, once per generation (R9).

@@ -100,7 +100,7 @@ impl Engine {
         })
     }
 
-    async fn membership(&self, id: Option<MembershipId>) -> Result<Option<Membership>, StoreError> {
+    async fn ledger_row(&self, id: Option<MembershipId>) -> Result<Option<Membership>, StoreError> {
         let Some(id) = id else { return Ok(None) };
         self.inner.store.read(move |tx| ledger::get(tx, id)).await
     }
@@ -113,7 +113,7 @@ impl Engine {
     ) -> Result<Result<Effect, Failure>, StoreError> {
         let host = self.host(&action.organization);
         let portal = host.and_then(|host| host.portal.as_ref());
-        let membership = self.membership(action.membership).await?;
+        let membership = self.ledger_row(action.membership).await?;
         let (Some(host), Some(portal), Some(permit), Some(row)) =
             (host, portal, permit, membership)
         else {

@@ -33,7 +33,7 @@ pub use accept::{AcceptError, Incoming, Receipt};
 pub use deliver::remedy;
 pub use host::Host;
 pub use resync::{Asked, BadRequest, Requested};
-pub use status::{OrganizationStatus, QueueStatus, RunView, Status};
+pub use status::{HistoryLine, OrganizationStatus, QueueStatus, RunView, Status};
 
 /// What the store says, for those above who may not name it.
 pub use crate::store::StoreError as StoreFailure;

@@ -8,14 +8,16 @@ use super::facts::{ReadError, Sides, listing_is_cheaper};
 use super::{Engine, Host, Step};
 use crate::domain::letter::Notice;
 use crate::domain::{Disposition, Failure, HintKind, OrgId};
+use crate::logic::plan::Verdict;
 use crate::logic::retry::{Attempts, disposition};
 use crate::store::hints::{self, Claim, ClaimedHint, Postponed};
 use crate::store::outbox::Cause;
 use crate::store::{StoreError, orgs};
 use crate::zoho::Priority;
 
-/// How long to wait for the CRM to show a row that its own event announced: it lags (design
-/// section 11, "Evidence and reads"). After these looks reconciliation takes over.
+/// How long to wait for a row that an event announced: the CRM lags its own events (design section
+/// 11, "Evidence and reads"), and in `observe` mode Cliq follows the portal by itself within
+/// minutes. After these looks reconciliation takes over.
 const LOOK_AGAIN: [Duration; 3] =
     [Duration::from_secs(30), Duration::from_mins(2), Duration::from_mins(10)];
 
@@ -121,7 +123,7 @@ impl Engine {
                     let Some(host) = engine.host(&organization) else { return Ok(()) };
                     let mut allowance = engine.allowance(tx, &organization, now)?;
                     for hint in &some {
-                        let absent = sides.roster.get(&hint.crm_user_id).is_none();
+                        let mut absent = sides.roster.get(&hint.crm_user_id).is_none();
                         // A row that its own event announced is not missed before its time.
                         if !absent || hint.kind == HintKind::Leaving {
                             let look = Look {
@@ -132,7 +134,9 @@ impl Engine {
                                 rearm: false,
                                 now,
                             };
-                            engine.settle_person(tx, &look, &mut allowance)?;
+                            let verdict = engine.settle_person(tx, &look, &mut allowance)?;
+                            // Nor is one that CRM Plus itself is about to show in Cliq (C6).
+                            absent |= verdict == Verdict::WaitsForPortal;
                         }
                         match look_again(hint, absent) {
                             Some(after) => hints::postpone(

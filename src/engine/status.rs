@@ -6,11 +6,11 @@ use serde_json::Value;
 use super::Engine;
 use crate::domain::membership::Membership;
 use crate::domain::run::RunState;
-use crate::domain::{DeliveryId, RunId, Timestamp};
+use crate::domain::{DeliveryId, MembershipId, RunId, Timestamp};
 use crate::store::inbox::{self, DeliveryView};
 use crate::store::ledger::{self, Filter};
 use crate::store::runs::{self, Run};
-use crate::store::{StoreError, hints, orgs, outbox};
+use crate::store::{StoreError, audit, hints, orgs, outbox};
 
 /// The state of the whole.
 #[derive(Clone, Debug, Serialize)]
@@ -32,7 +32,7 @@ pub struct Status {
 pub struct QueueStatus {
     /// Hints that wait or are being looked at.
     pub hints: i64,
-    /// Of these, hints that wait for CRM to show a row that its event announced.
+    /// Of these, hints that wait for CRM or Cliq to show a row that was announced.
     pub hints_absent: i64,
     /// The outbox by state.
     pub actions: outbox::Tally,
@@ -57,6 +57,20 @@ pub struct OrganizationStatus {
     pub locks: Vec<Value>,
     /// Memberships by state.
     pub memberships: std::collections::BTreeMap<String, i64>,
+}
+
+/// Steps of a membership that are shown with it.
+const HISTORY_MAX: u32 = 100;
+
+/// One step of a membership's life.
+#[derive(Clone, Debug, Serialize)]
+pub struct HistoryLine {
+    /// RFC 3339.
+    at: String,
+    /// A stable word.
+    event: String,
+    /// A sentence.
+    reason: String,
 }
 
 /// A run as the admin API shows it.
@@ -161,6 +175,26 @@ impl Engine {
         limit: u32,
     ) -> Result<Vec<Membership>, StoreError> {
         self.inner.store.read(move |tx| ledger::list(tx, &filter, limit)).await
+    }
+
+    /// One membership with its newest steps, newest first.
+    pub async fn membership(
+        &self,
+        id: MembershipId,
+    ) -> Result<Option<(Membership, Vec<HistoryLine>)>, StoreError> {
+        self.inner
+            .store
+            .read(move |tx| {
+                let Some(row) = ledger::get(tx, id)? else { return Ok(None) };
+                let steps = audit::history(tx, id, HISTORY_MAX)?;
+                let line = |(at, event, reason): (Timestamp, String, String)| HistoryLine {
+                    at: at.to_rfc3339(),
+                    event,
+                    reason,
+                };
+                Ok(Some((row, steps.into_iter().map(line).collect())))
+            })
+            .await
     }
 
     /// A page of deliveries, newest first.

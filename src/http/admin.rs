@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::{Doors, Problem, page};
 use crate::domain::membership::{Membership, State as MembershipState};
 use crate::domain::run::Trigger;
-use crate::domain::{DeliveryId, RunId, Timestamp};
+use crate::domain::{DeliveryId, MembershipId, RunId, Timestamp};
 use crate::engine::{Asked, BadRequest, MembershipFilter, Status, StoreFailure, remedy};
 
 type Answer<T> = Result<T, Problem>;
@@ -159,6 +159,19 @@ pub(super) async fn memberships(
     let rows = doors.engine.memberships(filter, limit + 1).await.map_err(store)?;
     let rows = rows.into_iter().map(shown).collect();
     Ok(Json(page::wrap(rows, limit, |row| row.row)))
+}
+
+/// `GET /api/v1/memberships/{id}`, with its history: why it is as it is.
+pub(super) async fn membership(
+    State(doors): State<Doors>,
+    Path(id): Path<String>,
+) -> Answer<Json<Value>> {
+    let missing = || Problem::new(StatusCode::NOT_FOUND, "there is no such membership");
+    let id: MembershipId = id.parse().map_err(|_| missing())?;
+    let (row, history) = doors.engine.membership(id).await.map_err(store)?.ok_or_else(missing)?;
+    let mut answer = serde_json::to_value(shown(row)).unwrap_or_default();
+    answer["history"] = serde_json::to_value(history).unwrap_or_default();
+    Ok(Json(answer))
 }
 
 /// Filters and paging of deliveries.

@@ -55,6 +55,7 @@ pub fn admin(doors: Doors) -> Router {
         .route("/status", get(admin::status))
         .route("/resync", post(admin::resync))
         .route("/memberships", get(admin::memberships))
+        .route("/memberships/{id}", get(admin::membership))
         .route("/deliveries", get(admin::deliveries))
         .route("/deliveries/{id}", get(admin::delivery))
         .route("/runs/{id}", get(admin::run))

@@ -217,7 +217,7 @@ pub fn release(tx: &Tx<'_>, organization: &OrgId, now: Timestamp) -> Result<(), 
     Ok(())
 }
 
-/// How many hints are open: (all, of these waiting for the CRM to show a row it announced).
+/// How many hints are open: (all, of these waiting for a row that was announced).
 pub fn open(tx: &Tx<'_>) -> Result<(i64, i64), StoreError> {
     Ok(tx
         .sql()
