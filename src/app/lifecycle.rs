@@ -16,6 +16,9 @@ use crate::engine::Engine;
 /// Exit status when a second signal ends a drain: 128 + SIGTERM, as a shell would say it.
 const ENDED_AT_ONCE: i32 = 143;
 
+/// Least time between two signs of life.
+const WATCHDOG_MIN: Duration = Duration::from_millis(100);
+
 /// The signals that end the daemon.
 pub struct Signals {
     term: Signal,
@@ -67,6 +70,7 @@ pub async fn run(
     tell(&[NotifyState::Stopping]);
     tokio::select! {
         () = running.stop() => {}
+        () = feed(clock) => {}
         () = signals.next() => {
             tracing::warn!("a second signal: ending at once");
             std::process::exit(ENDED_AT_ONCE);
@@ -85,7 +89,18 @@ async fn watchdog(engine: &Engine, clock: &dyn Clock) {
         if tokio::time::timeout(interval / 3, engine.ping()).await.is_ok_and(|ping| ping.is_ok()) {
             tell(&[NotifyState::Watchdog]);
         }
-        clock.wait_until(clock.now() + (interval / 3).max(Duration::from_millis(100))).await;
+        clock.wait_until(clock.now() + (interval / 3).max(WATCHDOG_MIN)).await;
+    }
+}
+
+/// Feeds the watchdog while the daemon drains: that has its own limit.
+async fn feed(clock: &dyn Clock) {
+    let Some(interval) = sd_notify::watchdog_enabled() else {
+        return std::future::pending().await;
+    };
+    loop {
+        tell(&[NotifyState::Watchdog]);
+        clock.wait_until(clock.now() + (interval / 3).max(WATCHDOG_MIN)).await;
     }
 }
 

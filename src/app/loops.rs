@@ -14,6 +14,12 @@ use crate::zoho::Account;
 /// How long a worker rests after the store failed it.
 const REST: Duration = Duration::from_secs(1);
 
+/// How often a desk is looked at although nothing rang and nothing is due: a safety net.
+const LOOK_EVERY: Duration = Duration::from_mins(1);
+
+/// How long the first webhook of a burst waits for the others before its desk looks.
+const GATHER: Duration = Duration::from_millis(100);
+
 /// Store failures in a row after which a worker gives up, and the process with it: systemd's
 /// restart is then the better remedy.
 const FAILURES_MAX: u32 = 30;
@@ -87,19 +93,28 @@ async fn work(
             }
             Err(error) => return Err(error).context("a worker gave up"),
         };
-        let due = async {
-            match next {
-                Some(at) => clock.wait_until(at).await,
-                None => std::future::pending().await,
-            }
-        };
+        let look = clock.now() + LOOK_EVERY;
         tokio::select! {
             () = stop.cancelled() => {}
-            () = due => {}
-            changed = wakes.changed() => { changed.context("the engine is gone")?; }
+            () = clock.wait_until(next.map_or(look, |at| at.min(look))) => {}
+            changed = wakes.changed() => {
+                changed.context("the engine is gone")?;
+                if matches!(desk, Desk::Hints(_)) {
+                    gather(clock.as_ref(), &stop).await;
+                }
+            }
         }
     }
     Ok("worker")
+}
+
+/// A burst rings for each of its webhooks; looking once for all of them keeps the store's writer
+/// free for the webhooks themselves.
+async fn gather(clock: &dyn Clock, stop: &CancellationToken) {
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = clock.wait_until(clock.now() + GATHER) => {}
+    }
 }
 
 async fn flush(

@@ -30,8 +30,9 @@ fn folder_for(text: &str) -> TempDir {
             let name = rest.split('"').next().unwrap();
             let path = folder.path().join(format!("{prefix}{name}"));
             if name.starts_with("secrets/") || !prefix.is_empty() {
-                fs::create_dir_all(path.parent().unwrap()).unwrap();
-                fs::write(path, format!("{}\n", secret_for(name))).unwrap();
+                // A damaged text can name what no file system takes; the checker tells of it.
+                let _ = fs::create_dir_all(path.parent().unwrap());
+                let _ = fs::write(path, format!("{}\n", secret_for(name)));
             }
         }
     }

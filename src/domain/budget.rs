@@ -10,6 +10,9 @@ use std::time::Duration;
 
 use super::time::Timestamp;
 
+/// Longest lock: what a `Retry-After` may ask for. Zoho's own locks are 30 minutes at most.
+const LOCK_MAX: Duration = Duration::from_hours(1);
+
 /// The endpoint groups that share one limit (contract section 8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Group {
@@ -133,15 +136,20 @@ impl Budget {
     /// # Errors
     /// The earliest instant at which a call may be allowed.
     pub fn ready(&mut self, limit: &Limit, now: Timestamp) -> Result<(), Timestamp> {
-        if let Some(until) = self.locked_until {
+        // A lock or a call "in the future" was written under a clock that has been set back since:
+        // it counts as if it were of now, so that nobody waits for the old time to come again.
+        if let Some(until) = self.locked_until.map(|until| until.min(now + LOCK_MAX)) {
+            self.locked_until = Some(until);
             if now < until {
                 return Err(until);
             }
             self.locked_until = None;
         }
         let Some(calls) = limit.calls else { return Ok(()) };
-        // A call exactly one window old still counts, so that no closed window holds too many;
-        // a call "in the future" (the clock was set back) counts until it is old.
+        for call in self.calls.iter_mut().rev().take_while(|call| **call > now) {
+            *call = now;
+        }
+        // A call exactly one window old still counts, so that no closed window holds too many.
         while self.calls.front().is_some_and(|first| *first + limit.window < now) {
             self.calls.pop_front();
         }
@@ -149,9 +157,7 @@ impl Budget {
             return Ok(());
         }
         let first = self.calls.front().copied().unwrap_or(now);
-        // After a clock set back by hours, wait one window and no longer.
-        let free = (first + limit.window + Duration::from_millis(1)).min(now + limit.window);
-        Err(free)
+        Err(first + limit.window + Duration::from_millis(1))
     }
 
     /// Locks the group until `until`, if that is later than what is known.
@@ -208,7 +214,10 @@ mod tests {
         for _ in 0..8 {
             assert_eq!(budget.take(&limit, Timestamp(3_600_000)), Ok(()));
         }
-        assert_eq!(budget.take(&limit, Timestamp(0)), Err(Timestamp(60_000)));
+        assert_eq!(budget.take(&limit, Timestamp(0)), Err(Timestamp(60_001)));
+        assert_eq!(budget.take(&limit, Timestamp(60_001)), Ok(()));
+        budget.lock(Timestamp(i64::MAX));
+        assert_eq!(budget.take(&limit, Timestamp(60_001)), Err(Timestamp(3_660_001)));
     }
 
     #[test]

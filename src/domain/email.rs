@@ -48,7 +48,11 @@ impl Email {
             return Err(BadEmail::Syntax);
         }
         let domain = canonical_domain(domain).ok_or(BadEmail::Syntax)?;
-        let canonical = format!("{}@{domain}", local.to_lowercase());
+        let local: String = local.to_lowercase().nfc().collect();
+        let canonical = format!("{local}@{domain}");
+        if canonical.len() > LENGTH_MAX_BYTES {
+            return Err(BadEmail::TooLong);
+        }
         let options = email_address::Options::default()
             .with_required_tld()
             .without_display_text()
@@ -121,5 +125,22 @@ mod tests {
     fn logs_see_a_masked_address() {
         let email = Email::parse("ada@acme.example");
         assert_eq!(email.map(|e| e.to_string()), Ok("a***@acme.example".to_owned()));
+    }
+
+    proptest::proptest! {
+        /// What was stored reads back as the same address, whatever it was made from.
+        #[test]
+        fn the_canonical_form_is_a_fixed_point(local in "\\PC{1,12}", domain in "\\PC{1,12}") {
+            let text = format!("{local}@{domain}.example");
+            if let Ok(email) = Email::parse(&text) {
+                proptest::prop_assert_eq!(Email::parse(email.as_str()), Ok(email));
+            }
+        }
+    }
+
+    #[test]
+    fn an_address_that_grows_over_the_limit_is_refused_at_the_door() {
+        let long = format!("{}@{}example", "a".repeat(64), "\u{fc}.".repeat(28));
+        assert_eq!(Email::parse(&long), Err(BadEmail::TooLong));
     }
 }

@@ -13,8 +13,11 @@ use crate::store::inbox::{self, NewDelivery, Rejected, Stored};
 use crate::store::outbox::Cause;
 use crate::store::{StoreError, Tx, hints, orgs, outbox};
 
-/// How old the known depth of the queue may be before it is counted again.
+/// How old the known depth of the queue may be before it is counted again …
 const DEPTH_AGE_MAX: Duration = Duration::from_secs(1);
+
+/// … and how old while the queue is full, so that it opens soon after it has drained.
+const DEPTH_AGE_FULL: Duration = Duration::from_millis(200);
 
 /// Refused requests waiting to be written; beyond this only their number is kept.
 const REFUSED_MAX: usize = 512;
@@ -66,6 +69,34 @@ pub enum AcceptError {
 #[derive(Default)]
 pub(super) struct Depth(Mutex<(Option<Timestamp>, i64)>);
 
+impl Depth {
+    /// Whether the caller has to count. The first to ask is the only one told so.
+    fn stale(&self, limit: i64, now: Timestamp) -> bool {
+        let Ok(mut depth) = self.0.lock() else { return false };
+        let age_max = if depth.1 < limit { DEPTH_AGE_MAX } else { DEPTH_AGE_FULL };
+        // A clock that was set back makes the count stale too.
+        let fresh = depth.0.is_some_and(|at| at <= now && now.since(at) < age_max);
+        if !fresh {
+            depth.0 = Some(now);
+        }
+        !fresh
+    }
+
+    /// Counts one delivery more; answers how many there were before it.
+    fn take(&self) -> i64 {
+        self.0.lock().map_or(i64::MAX, |mut depth| {
+            depth.1 += 1;
+            depth.1 - 1
+        })
+    }
+
+    fn set(&self, count: i64, now: Timestamp) {
+        if let Ok(mut depth) = self.0.lock() {
+            *depth = (Some(now), count);
+        }
+    }
+}
+
 /// Refused requests that wait to be written, and how many there were beside them.
 #[derive(Default)]
 pub(super) struct Refused(Mutex<(Vec<Rejected>, u32)>);
@@ -79,6 +110,14 @@ impl Refused {
     }
 }
 
+/// Which delivery is being booked.
+#[derive(Clone, Copy, Debug)]
+struct Booking {
+    delivery: DeliveryId,
+    event_time: Timestamp,
+    now: Timestamp,
+}
+
 /// Where a hint of a delivery goes.
 #[derive(Clone, Debug)]
 enum Routed {
@@ -87,12 +126,20 @@ enum Routed {
 }
 
 impl Engine {
-    /// Stores the webhook and its hints, durably.
+    /// Stores the webhook and its hints, durably. Goes on when the caller goes away: what is stored
+    /// has to be worked off, whether or not the sender waits for the answer.
     ///
     /// # Errors
     /// [`AcceptError::Full`] above the high-water mark; the store's errors.
     pub async fn accept(&self, incoming: Incoming) -> Result<Receipt, AcceptError> {
         self.make_room().await?;
+        let engine = self.clone();
+        tokio::spawn(async move { engine.take_in(incoming).await })
+            .await
+            .unwrap_or(Err(AcceptError::Store(StoreError::Gone)))
+    }
+
+    async fn take_in(&self, incoming: Incoming) -> Result<Receipt, AcceptError> {
         let routed = self.route(&incoming);
         let mut organizations: Vec<OrgId> = Vec::new();
         let mut lost = Vec::new();
@@ -106,11 +153,9 @@ impl Engine {
             }
         }
         let ignored = organizations.is_empty();
+        let event = incoming.event;
         let detail = if routed.is_empty() {
-            Some(format!(
-                "events of type {:?} mean nothing to the bridge",
-                incoming.event.event_type
-            ))
+            Some(format!("events of type {:?} mean nothing to the bridge", event.event_type))
         } else {
             (!lost.is_empty()).then(|| lost.join("; "))
         };
@@ -118,42 +163,49 @@ impl Engine {
             source: incoming.source,
             key_id: incoming.key_id,
             dedupe: incoming.dedupe,
-            event_id: incoming.event.event_id,
-            event_type: incoming.event.event_type,
+            event_id: event.event_id,
+            event_type: event.event_type,
             organization: organizations.first().cloned(),
             status: if ignored { DeliveryStatus::Ignored } else { DeliveryStatus::Accepted },
             detail,
             body: incoming.body,
         };
         let now = self.now();
-        let engine = self.clone();
+        let (engine, event_time) = (self.clone(), event.event_time.unwrap_or(now));
+        let notices = routed.iter().any(|one| !matches!(one, Routed::To(_, Subject::User { .. })));
         let stored = self
             .inner
             .store
             .write("accept", move |tx| {
                 let stored = inbox::store(tx, &new, now)?;
                 if let Stored::New(delivery) = stored {
+                    let booking = Booking { delivery, event_time, now };
                     for one in routed {
                         if let Routed::To(organization, subject) = one {
-                            engine.book_subject(tx, &organization, subject, delivery, now)?;
+                            engine.book_subject(tx, &organization, subject, booking)?;
                         }
                     }
                     if let (true, Some(why)) = (!lost.is_empty(), &new.detail) {
-                        tell_lost(tx, &new.source, why, delivery, now)?;
+                        engine.tell_lost(tx, &new.source, why, booking)?;
                     }
                 }
                 Ok(stored)
             })
             .await?;
+        // A duplicate wakes too: the first time may have been cut off before its bell rang.
+        for organization in organizations {
+            self.wake(&Desk::Hints(organization.clone()));
+            if notices {
+                self.wake_outbox(&organization);
+            }
+        }
+        if notices {
+            self.wake(&Desk::Letters);
+        }
         Ok(match stored {
             Stored::Duplicate(id) => Receipt::Duplicate(id),
-            Stored::New(id) => {
-                for organization in organizations {
-                    self.wake(&Desk::Hints(organization.clone()));
-                    self.wake_outbox(&organization);
-                }
-                if ignored { Receipt::Ignored(id) } else { Receipt::Accepted(id) }
-            }
+            Stored::New(id) if ignored => Receipt::Ignored(id),
+            Stored::New(id) => Receipt::Accepted(id),
         })
     }
 
@@ -162,35 +214,44 @@ impl Engine {
         tx: &Tx<'_>,
         organization: &OrgId,
         subject: Subject,
-        delivery: DeliveryId,
-        now: Timestamp,
+        booking: Booking,
     ) -> Result<(), StoreError> {
+        let Booking { delivery, event_time, now } = booking;
         let cause = Cause { delivery: Some(delivery), run: None };
         match subject {
             Subject::User { id, kind } => {
                 hints::put(tx, organization, &id, kind, Some(delivery), now)
             }
+            // An event that does not tell the new plan leaves what is known alone.
+            Subject::Subscription { state: Subscription::Unknown, .. } => Ok(()),
             Subject::Subscription { state, detail } => {
-                // An event that does not tell the new plan leaves what is known alone.
-                if state == Subscription::Unknown {
+                let before = orgs::set_subscription(tx, organization, state, event_time)?;
+                let Some(before) = before.filter(|before| *before != state) else {
+                    return Ok(());
+                };
+                let entry = Entry {
+                    organization,
+                    membership: None,
+                    actor: "bridge",
+                    event: "subscription",
+                    reason: &detail,
+                    before: Some(before.as_str().into()),
+                    after: Some(state.as_str().into()),
+                    cause,
+                    action: None,
+                };
+                audit::record(tx, &entry, now)?;
+                if (before, state) == (Subscription::Unknown, Subscription::Active) {
                     return Ok(());
                 }
-                let before = orgs::set_subscription(tx, organization, state, now)?;
-                if before != state {
-                    let entry = Entry {
-                        organization,
-                        membership: None,
-                        actor: "bridge",
-                        event: "subscription",
-                        reason: &detail,
-                        before: Some(before.as_str().into()),
-                        after: Some(state.as_str().into()),
-                        cause,
-                        action: None,
-                    };
-                    audit::record(tx, &entry, now)?;
-                }
-                Ok(())
+                let notice = Notice {
+                    title: format!("The CRM Plus subscription of {organization} is {state}"),
+                    body: format!(
+                        "{detail}\nIt was {before} before. cliqbridge records this and changes \
+                         nobody's access because of it."
+                    ),
+                };
+                self.tell_admins(tx, organization, &notice, cause, now)
             }
             Subject::CliqPlan { detail } => {
                 let notice = Notice {
@@ -203,6 +264,27 @@ impl Engine {
                 self.tell_admins(tx, organization, &notice, cause, now)
             }
         }
+    }
+
+    /// A verified webhook that names nobody we know is more than noise: something is missed.
+    fn tell_lost(
+        &self,
+        tx: &Tx<'_>,
+        source: &str,
+        why: &str,
+        booking: Booking,
+    ) -> Result<(), StoreError> {
+        let delivery = booking.delivery;
+        tracing::warn!(source, %delivery, why, "a verified delivery names no organization of ours");
+        let cause = Cause { delivery: Some(delivery), run: None };
+        let notice = Notice {
+            title: format!("A webhook of {source} names no organization of ours"),
+            body: format!(
+                "{why}\nIt was stored as {delivery} and ignored. If it is meant for one of the \
+                 organizations, check `crm_org`, `billing` or the source's `organization`."
+            ),
+        };
+        self.tell_admins(tx, &OrgId::new(""), &notice, cause, booking.now)
     }
 
     fn route(&self, incoming: &Incoming) -> Vec<Routed> {
@@ -257,33 +339,21 @@ impl Engine {
     }
 
     async fn make_room(&self) -> Result<(), AcceptError> {
-        if self.take_room() < self.inner.settings.queue_limit {
-            return Ok(());
+        let limit = self.inner.settings.queue_limit;
+        if self.inner.depth.stale(limit, self.now()) {
+            self.queue_depth().await?;
         }
-        if self.queue_depth().await? < self.inner.settings.queue_limit {
+        if self.inner.depth.take() < limit {
             return Ok(());
         }
         Err(AcceptError::Full { retry_after: RETRY_AFTER })
-    }
-
-    /// The estimate after this delivery, or the limit when it is too old to go by.
-    fn take_room(&self) -> i64 {
-        let now = self.now();
-        let Ok(mut depth) = self.inner.depth.0.lock() else { return i64::MAX };
-        depth.1 += 1;
-        match depth.0 {
-            Some(at) if now.since(at) < DEPTH_AGE_MAX => depth.1,
-            _ => i64::MAX,
-        }
     }
 
     /// Unfinished hints and actions, counted now.
     pub async fn queue_depth(&self) -> Result<i64, StoreError> {
         let count =
             self.inner.store.read(|tx| Ok(hints::open(tx)?.0 + outbox::waiting(tx)?)).await?;
-        if let Ok(mut depth) = self.inner.depth.0.lock() {
-            *depth = (Some(self.now()), count);
-        }
+        self.inner.depth.set(count, self.now());
         Ok(count)
     }
 
@@ -291,10 +361,11 @@ impl Engine {
     pub fn refuse(&self, source: &str, status: u16, kind: &'static str, detail: String) {
         const SOURCE_CHARS_MAX: usize = 60;
         let source: String = source.chars().take(SOURCE_CHARS_MAX).collect();
-        tracing::info!(source, status, kind, detail, "webhook refused");
         let at = self.now();
         if let Ok(mut waiting) = self.inner.refused.0.lock() {
             if waiting.0.len() < REFUSED_MAX {
+                // Within the batch limit, so that a flood of forgeries does not flood the log.
+                tracing::info!(source, status, kind, detail, "webhook refused");
                 waiting.0.push(Rejected { at, source, status, kind, detail });
             } else {
                 waiting.1 += 1;
@@ -313,27 +384,4 @@ impl Engine {
         }
         self.inner.store.write("refused", move |tx| inbox::reject(tx, &waiting, uncounted)).await
     }
-}
-
-/// A Billing webhook that names nobody we know is more than noise: a plan change is missed.
-fn tell_lost(
-    tx: &Tx<'_>,
-    source: &str,
-    why: &str,
-    delivery: DeliveryId,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    tracing::warn!(source, %delivery, why, "a verified delivery names no configured organization");
-    let entry = Entry {
-        organization: &OrgId::new(""),
-        membership: None,
-        actor: "bridge",
-        event: "delivery_ignored",
-        reason: why,
-        before: None,
-        after: None,
-        cause: Cause { delivery: Some(delivery), run: None },
-        action: None,
-    };
-    audit::record(tx, &entry, now)
 }

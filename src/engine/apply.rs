@@ -78,12 +78,34 @@ impl Engine {
         look: &Look<'_>,
         allowance: &mut Allowance,
     ) -> Result<Verdict, StoreError> {
-        let (known, decision) = decide(tx, look)?;
+        let (known, mut decision) = decide(tx, look)?;
+        let admitted = !decision.steps.iter().copied().any(invites)
+            || self.is_counted(tx, known.as_ref(), look.now)?
+            || allowance.take();
+        if !admitted {
+            hold(&mut decision);
+        }
+        if let Some(row) = known.as_ref().filter(|row| row.state == State::Wanted)
+            && admitted
+            && !decision.steps.iter().copied().any(invites)
+        {
+            // Whatever waits to add this person was planned from facts that hold no more.
+            let (boot, why) = (self.inner.boot, decision.verdict.sentence());
+            outbox::withdraw(tx, row.id, Lane::Access, boot, &why, look.now)?;
+        }
         let mut row = decision.ledger.clone().or_else(|| known.clone());
-        let changed = decision.ledger.is_some();
-        if let (true, Some(row)) = (changed, &mut row) {
+        if let (true, Some(row)) = (decision.ledger.is_some(), &mut row) {
             row.id = ledger::put(tx, row)?;
             note_change(tx, look, known.as_ref(), row, &decision.verdict)?;
+        }
+        if let (true, Some(row)) = (look.rearm, &row)
+            && row.state == State::Invited
+        {
+            outbox::rearm(tx, row.id, Lane::Letter, look.now)?;
+            outbox::rearm(tx, row.id, Lane::Notice, look.now)?;
+        }
+        if decision.verdict == Verdict::Conflict {
+            self.tell_conflict(tx, look)?;
         }
         let reason = decision.verdict.sentence();
         for step in &decision.steps {
@@ -91,9 +113,6 @@ impl Engine {
             match step {
                 Step::Invite => self.invite(tx, look.host, row, look.cause, look.now)?,
                 Step::Portal(verb) => {
-                    if *verb == PortalVerb::AddExternal && !allowance.take() {
-                        continue;
-                    }
                     let new = NewAction {
                         organization: look.host.id(),
                         membership: Some(row),
@@ -107,6 +126,31 @@ impl Engine {
             }
         }
         Ok(decision.verdict)
+    }
+
+    /// Whether the invitation cap has counted this person within its window.
+    pub(super) fn is_counted(
+        &self,
+        tx: &Tx<'_>,
+        known: Option<&Membership>,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let Some(row) = known else { return Ok(false) };
+        ledger::counts_as_invited(tx, row.id, now - self.inner.settings.guard_window)
+    }
+
+    fn tell_conflict(&self, tx: &Tx<'_>, look: &Look<'_>) -> Result<(), StoreError> {
+        let notice = Notice {
+            title: format!("Two rows claim to be one person in {}", look.host.id()),
+            body: format!(
+                "CRM user {} and another row share an account or an address, or Cliq shows the \
+                 address with another account. Nothing is done for either until one of them is \
+                 gone; then resync the organization. Further ones of today are in the log.",
+                look.user
+            ),
+        };
+        tracing::warn!(organization = %look.host.id(), crm_user = %look.user, "conflict");
+        self.tell_admins(tx, look.host.id(), &notice, look.cause, look.now)
     }
 
     /// Queues the first letter and the bot notice of an invitation, once per generation (R9).
@@ -257,7 +301,7 @@ pub(super) fn decide(
     Ok((known, decision))
 }
 
-/// Records what changed, and takes back what was queued for a state that is over.
+/// Records what changed.
 fn note_change(
     tx: &Tx<'_>,
     look: &Look<'_>,
@@ -265,10 +309,6 @@ fn note_change(
     after: &Membership,
     verdict: &Verdict,
 ) -> Result<(), StoreError> {
-    // Somebody who is out again, or in already, needs nothing that was queued for the add.
-    if after.state != State::Wanted && before.is_some_and(|before| before.state == State::Wanted) {
-        outbox::supersede(tx, after.id, Lane::Access, look.now)?;
-    }
     let facts = (before.map(audit::facts), audit::facts(after));
     let renamed =
         before.is_some_and(|b| b.crm_user_id != after.crm_user_id || b.email != after.email);
@@ -288,6 +328,23 @@ fn note_change(
         action: None,
     };
     audit::record(tx, &entry, look.now)
+}
+
+/// Whether a step brings somebody an invitation.
+pub(super) fn invites(step: Step) -> bool {
+    matches!(step, Step::Invite | Step::Portal(PortalVerb::AddExternal))
+}
+
+/// Takes the invitation out of a decision: the person stays wanted and is planned again later.
+fn hold(decision: &mut Decision) {
+    decision.steps.retain(|step| !invites(*step));
+    if let Some(row) = &mut decision.ledger
+        && row.state == State::Invited
+    {
+        row.state = State::Wanted;
+        row.invited_at = None;
+        row.invited_as = None;
+    }
 }
 
 enum Relation {

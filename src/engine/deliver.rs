@@ -227,15 +227,42 @@ impl Engine {
             PortalVerb::AddExternal if row.state == State::Invited => {
                 self.invite(tx, host, &mut row, cause, now)
             }
+            PortalVerb::AddExternal if row.state == State::Removed => {
+                self.tell_too_late(tx, &row, cause, now)?;
+                look_once_more(tx, action, now)
+            }
             PortalVerb::AddExternal => Ok(()),
             _ => look_once_more(tx, action, now),
         }
     }
 
+    /// The person left while the call was under way (G17).
+    fn tell_too_late(
+        &self,
+        tx: &Tx<'_>,
+        row: &Membership,
+        cause: Cause,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let (organization, id) = (&row.organization, row.id);
+        let notice = Notice {
+            title: format!("Added too late: {id} of {organization}"),
+            body: "CRM stopped listing this person while the portal was adding them. They have an \
+                   invitation that should not be accepted: remove them in CRM Plus."
+                .to_owned(),
+        };
+        self.tell_admins(tx, organization, &notice, cause, now)
+    }
+
     async fn book_failure(&self, action: Action, failure: Failure) -> Result<(), StoreError> {
         let (engine, now, boot) = (self.clone(), self.now(), self.inner.boot);
         let organization = action.organization.clone();
-        let attempts = Attempts::AtMost(ATTEMPTS_MAX);
+        let attempts = match action.operation {
+            // A mail server that is away for a night must not cost anybody the invitation: the
+            // letter waits until it is sent, or until the invitation is over.
+            Operation::Letter(_) => Attempts::Forever,
+            _ => Attempts::AtMost(ATTEMPTS_MAX),
+        };
         let decided = disposition(action.failures, &failure, now, action.id.0, attempts);
         tracing::warn!(
             action = %action.id, %organization, operation = action.operation.name(),
@@ -248,6 +275,11 @@ impl Engine {
                 match decided {
                     Disposition::RetryAt { at, counts } => {
                         outbox::postpone(tx, &action, boot, at, counts, &text)?;
+                        if let (Failure::Unauthorized { .. }, Operation::Portal(_)) =
+                            (&failure, &action.operation)
+                        {
+                            engine.tell_portal_shut(tx, &action.organization, &text, now)?;
+                        }
                     }
                     Disposition::Park { code } => {
                         outbox::settle(tx, action.id, boot, End::Parked(&code, &text), now)?;
@@ -266,6 +298,23 @@ impl Engine {
         Ok(())
     }
 
+    fn tell_portal_shut(
+        &self,
+        tx: &Tx<'_>,
+        organization: &OrgId,
+        error: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let notice = Notice {
+            title: format!("The portal function of {organization} does not open"),
+            body: format!(
+                "{error}\nNobody is added to {organization} until `portal.url` and `portal.key` fit \
+                 the function. Nothing is lost: what waits is tried again every few minutes."
+            ),
+        };
+        self.tell_admins(tx, organization, &notice, Cause::default(), now)
+    }
+
     fn tell_dead(
         &self,
         tx: &Tx<'_>,
@@ -279,10 +328,10 @@ impl Engine {
         }
         let (operation, id) = (action.operation.name(), action.id);
         let notice = Notice {
-            title: format!("Given up: {operation} {id} of {}", action.organization),
+            title: format!("Given up: {operation} of {}", action.organization),
             body: format!(
-                "It failed {} times, last with: {error}\nNothing else is held up by it. When the \
-                 cause is mended, resync the organization.",
+                "{id} failed {} times, last with: {error}\nNothing else is held up by it. When the \
+                 cause is mended, resync the person. Further ones of today are in the log.",
                 action.failures + 1
             ),
         };

@@ -41,8 +41,9 @@ impl Sides {
 pub(super) enum ReadError {
     /// The outside failed.
     Call(CallError),
-    /// CRM lists nobody at all: out of bounds, whatever its status says (I7).
-    EmptyRoster,
+    /// A side lists nobody at all: out of bounds, whatever its status says (I7, G12). Each lists at
+    /// least whoever the credential belongs to.
+    Empty(&'static str),
     /// The store failed.
     Store(StoreError),
 }
@@ -79,9 +80,12 @@ impl Engine {
     ) -> Result<Arc<Sides>, ReadError> {
         let roster = host.crm.users(priority).await?;
         if roster.is_empty() {
-            return Err(ReadError::EmptyRoster);
+            return Err(ReadError::Empty("CRM lists no user at all"));
         }
         let directory = host.cliq.directory(host.passes(), priority).await?;
+        if directory.is_empty() {
+            return Err(ReadError::Empty("Cliq lists no user at all"));
+        }
         Ok(Sides::everybody(roster, directory))
     }
 
@@ -104,18 +108,20 @@ impl Engine {
         let known: Option<Membership> =
             self.inner.store.read(move |tx| ledger::by_user(tx, &organization, &id)).await?;
         let remembered = known.and_then(|row| row.cliq_id).map(|id| id.to_string());
-        let id = remembered.or_else(|| user.zuid.as_ref().map(ToString::to_string));
-        let by_id = match &id {
-            Some(id) => host.cliq.user(id).await?,
-            None => None,
-        };
+        let zuid = user.zuid.as_ref().map(ToString::to_string);
+        let named = remembered.is_some() || zuid.is_some();
+        let mut rows = Vec::new();
+        let second = zuid.clone().filter(|_| remembered.is_some() && remembered != zuid);
+        for id in remembered.or(zuid).into_iter().chain(second) {
+            if let Some(row) = host.cliq.user(&id).await? {
+                rows.push(row);
+                break;
+            }
+        }
         // A single row need not say whether the account works (contract section 2.1); a search
         // with `fields=all` does.
-        let told = by_id.as_ref().is_some_and(|row| row.presence != Presence::Unknown);
-        let mut rows: Vec<_> = by_id.into_iter().collect();
-        if let Some(email) =
-            user.email.as_ref().filter(|_| !told && (id.is_none() || !rows.is_empty()))
-        {
+        let silent = rows.iter().any(|row| row.presence == Presence::Unknown);
+        if let Some(email) = user.email.as_ref().filter(|_| silent || !named) {
             rows.extend(host.cliq.search(email).await?);
         }
         Ok(Directory::complete(rows, 1))

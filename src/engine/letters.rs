@@ -20,7 +20,7 @@ impl Engine {
         now: Timestamp,
     ) -> Result<Option<Timestamp>, StoreError> {
         let (sent, oldest) =
-            self.inner.store.read(move |tx| outbox::letters_since(tx, now - HOUR)).await?;
+            self.inner.store.read(move |tx| outbox::letters_since(tx, now - HOUR, now)).await?;
         let full = sent >= self.inner.settings.letters_per_hour;
         Ok(oldest.filter(|_| full).map(|oldest| oldest + HOUR + Duration::from_millis(1)))
     }
@@ -38,6 +38,9 @@ impl Engine {
         let Some(row) = row.filter(|row| row.state == State::Invited) else {
             return Ok(Ok(Effect::Needless("the person is not waiting for it any more")));
         };
+        if Timestamp::parse(&invitation.expires_at).is_some_and(|end| end <= self.now()) {
+            return Ok(Ok(Effect::Needless("the invitation has run out")));
+        }
         let Ok(to) = Email::parse(&invitation.email) else {
             return Ok(Ok(Effect::Needless("the address is not one")));
         };
@@ -58,7 +61,7 @@ impl Engine {
     ) -> Result<Effect, Failure> {
         let name = self
             .host(&action.organization)
-            .map_or(action.organization.as_str(), |host| host.settings.name.as_str());
+            .map_or("cliqbridge", |host| host.settings.name.as_str());
         let key = self.message_key(&["notice", &action.id.to_string()]);
         let letter = letter::notice(notice, name, to, &key, action.created_at)
             .map_err(|error| Failure::transient(error.to_string()))?;

@@ -4,6 +4,7 @@
 //! documented; so a notice is an extra, and the letter goes in any case (contract section 2.3).
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Mutex;
@@ -17,7 +18,7 @@ use crate::domain::{Action, CliqId, Email, Failure, Timestamp};
 use crate::logic::letter;
 use crate::store::{StoreError, ledger};
 use crate::zoho::messages::Subscriber;
-use crate::zoho::{CallError, Permit, Priority, Wait};
+use crate::zoho::{Permit, Priority, Wait};
 
 /// How long a list of subscribers is gone by. A burst of invitations reads it once.
 const SUBSCRIBERS_FRESH: Duration = Duration::from_mins(2);
@@ -26,9 +27,24 @@ const SUBSCRIBERS_FRESH: Duration = Duration::from_mins(2);
 const NOT_A_SUBSCRIBER: [&str; 3] =
     ["botmessage_no_valid_users", "bot_message_forbidden", "bot_unauthorized_message_access"];
 
-/// Subscribers of each bot, as last read.
+/// Longest reading of one list: longer means that it waits for a lock, and the notice can wait
+/// outside.
+const SUBSCRIBERS_READ_MAX: Duration = Duration::from_secs(45);
+
+/// Subscribers of each bot, as last read; one lock each, so that no bot waits for another's.
 #[derive(Default)]
-pub(super) struct Subscribers(Mutex<HashMap<BotName, (Timestamp, Vec<Subscriber>)>>);
+pub(super) struct Subscribers(std::sync::Mutex<HashMap<BotName, Arc<KnownSubscribers>>>);
+
+type KnownSubscribers = Mutex<Option<(Timestamp, Vec<Subscriber>)>>;
+
+impl Subscribers {
+    fn of(&self, bot: BotName) -> Arc<KnownSubscribers> {
+        match self.0.lock() {
+            Ok(mut known) => Arc::clone(known.entry(bot).or_default()),
+            Err(_) => Arc::default(),
+        }
+    }
+}
 
 /// Organization and unique name of a bot.
 type BotName = (String, String);
@@ -53,7 +69,9 @@ impl Engine {
         for (host, bot) in self.bots_for(host, &email) {
             let subscriber = match self.subscriber(host, bot, zuid.as_deref(), &email).await {
                 Ok(found) => found,
-                Err(error) => return Ok(Err(error.failure(self.now()))),
+                // A bot that may not be asked cannot help; the next one may.
+                Err(Failure::Unauthorized { .. } | Failure::Refused { .. }) => continue,
+                Err(failure) => return Ok(Err(failure)),
             };
             let Some(subscriber) = subscriber else { continue };
             let permit = match self.permit(host).await {
@@ -61,11 +79,17 @@ impl Engine {
                 Err(failure) => return Ok(Err(failure)),
             };
             let message = letter::bot_message(invitation);
-            match host.cliq.bot_message(permit, bot, &[subscriber], &message).await {
+            let sent = host.cliq.bot_message(permit, bot, &[subscriber], &message).await;
+            match sent.map_err(|error| error.failure(self.now())) {
                 Ok(()) => return Ok(Ok(Effect::Told("the bot told them"))),
-                Err(CallError::Refused { code, .. })
-                    if NOT_A_SUBSCRIBER.contains(&code.as_str()) => {}
-                Err(error) => return Ok(Err(error.failure(self.now()))),
+                Err(Failure::Refused { code, .. }) if NOT_A_SUBSCRIBER.contains(&code.as_str()) => {
+                }
+                Err(Failure::Transient { .. }) if action.failures > 0 => {
+                    return Ok(Ok(Effect::Told(
+                        "whether the bot told them is not known: the letter has to do",
+                    )));
+                }
+                Err(failure) => return Ok(Err(failure)),
             }
         }
         Ok(Ok(Effect::Told("not a subscriber of a bot: the letter has to do")))
@@ -105,22 +129,39 @@ impl Engine {
         bot: &str,
         zuid: Option<&str>,
         email: &Email,
-    ) -> Result<Option<CliqId>, CallError> {
+    ) -> Result<Option<CliqId>, Failure> {
+        let known = self.inner.subscribers.of((host.id().to_string(), bot.to_owned()));
         // Held over the read: a burst waits for one listing instead of making one each.
-        let mut known = self.inner.subscribers.0.lock().await;
-        let key = (host.id().to_string(), bot.to_owned());
+        let mut known = known.lock().await;
         let now = self.now();
-        let fresh = known.get(&key).is_some_and(|(at, _)| now.since(*at) < SUBSCRIBERS_FRESH);
-        if !fresh {
-            let list = host.cliq.subscribers(bot, Priority::Webhook).await?;
-            known.insert(key.clone(), (now, list));
+        let fresh = |known: &(Timestamp, Vec<Subscriber>)| now.since(known.0) < SUBSCRIBERS_FRESH;
+        if !known.as_ref().is_some_and(fresh) {
+            unless_locked(host)?;
+            let read = host.cliq.subscribers(bot, Priority::Webhook);
+            let list = tokio::time::timeout(SUBSCRIBERS_READ_MAX, read)
+                .await
+                .map_err(|_| Failure::transient("the list of subscribers took too long"))?
+                .map_err(|error| error.failure(now))?;
+            *known = Some((now, list));
         }
-        let found = known.get(&key).and_then(|(_, list)| {
+        let found = known.as_ref().and_then(|(_, list)| {
             list.iter().find(|subscriber| {
                 subscriber.email.as_ref() == Some(email)
                     || zuid.is_some_and(|zuid| subscriber.id.as_str() == zuid)
             })
         });
         Ok(found.map(|subscriber| subscriber.id.clone()))
+    }
+}
+
+/// Another organization's lock is not waited for at this one's desk (R39).
+fn unless_locked(host: &Host) -> Result<(), Failure> {
+    let locks = host.account.gate().locks();
+    match locks.into_iter().find(|(group, _)| *group == Group::Subscribers) {
+        Some((_, until)) => {
+            let detail = "the list of subscribers is locked".to_owned();
+            Err(Failure::Throttled { until, detail })
+        }
+        None => Ok(()),
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::apply::Look;
 use super::facts::{ReadError, Sides, listing_is_cheaper};
-use super::{Engine, Host, Step};
+use super::{Desk, Engine, Host, Step};
 use crate::domain::letter::Notice;
 use crate::domain::{Disposition, Failure, HintKind, OrgId};
 use crate::logic::plan::Verdict;
@@ -104,6 +104,7 @@ impl Engine {
             .await?;
         if ended {
             tracing::info!(organization = %host.id(), "reads work again; the quarantine is over");
+            self.wake(&Desk::Hints(host.id().clone()));
         }
         Ok(())
     }
@@ -168,7 +169,7 @@ impl Engine {
         let now = self.now();
         let failure = match error {
             ReadError::Store(error) => return Err(error),
-            ReadError::EmptyRoster => Failure::transient("CRM lists no user at all"),
+            ReadError::Empty(what) => self.empty(host, what).await?,
             ReadError::Call(error) => error.failure(now),
         };
         if let Failure::Unauthorized { detail } = &failure {
@@ -201,6 +202,29 @@ impl Engine {
                 Ok(())
             })
             .await
+    }
+
+    /// A side that lists nobody is an alarm, and no reason for any change (G12).
+    pub(super) async fn empty(
+        &self,
+        host: &Host,
+        what: &'static str,
+    ) -> Result<Failure, StoreError> {
+        let (engine, organization, now) = (self.clone(), host.id().clone(), self.now());
+        let notice = Notice {
+            title: format!("{organization} looks empty"),
+            body: format!(
+                "{what}. Nothing follows from such a listing. Check whether the OAuth user still \
+                 belongs to the organization and may list its users."
+            ),
+        };
+        self.inner
+            .store
+            .write("empty listing", move |tx| {
+                engine.tell_admins(tx, &organization, &notice, Cause::default(), now)
+            })
+            .await?;
+        Ok(Failure::transient(what))
     }
 
     /// Leaves the organization alone until its credentials work, and says so once (G12).

@@ -7,14 +7,14 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::apply::{Allowance, Look, decide};
+use super::apply::{Allowance, Look, decide, invites};
 use super::facts::{ReadError, Sides};
 use super::{Desk, Engine, Host, Step};
 use crate::domain::run::{RunState, Trigger};
 use crate::domain::{CrmUserId, Email, Failure, OrgId, RunId};
 use crate::store::outbox::Cause;
 use crate::store::runs::{self, Run};
-use crate::store::{StoreError, ledger};
+use crate::store::{StoreError, ledger, orgs};
 use crate::zoho::Priority;
 
 /// People planned in one transaction.
@@ -65,7 +65,7 @@ struct Counts {
 impl Counts {
     fn to_json(&self) -> Value {
         json!({
-            "people": self.people, "portal": self.adds, "changed": self.changed,
+            "people": self.people, "invitations": self.adds, "changed": self.changed,
             "verdicts": self.verdicts,
         })
     }
@@ -88,25 +88,46 @@ impl Engine {
                 }
             }
         };
-        let one = asked.organization.is_some();
-        let now = self.now();
-        let named = organizations.clone();
+        let engine = self.clone();
+        // Goes on when the caller goes away: an opened run has to be carried out.
+        tokio::spawn(async move { engine.open_runs(asked, organizations, trigger).await })
+            .await
+            .unwrap_or(Err(StoreError::Gone))
+            .map_err(BadRequest::Store)
+    }
+
+    async fn open_runs(
+        &self,
+        asked: Asked,
+        organizations: Vec<OrgId>,
+        trigger: Trigger,
+    ) -> Result<Requested, StoreError> {
+        let (one, now, named) = (asked.organization.is_some(), self.now(), organizations.clone());
         let requested = self
             .inner
             .store
             .write("resync", move |tx| {
+                let person = asked.user.as_deref();
+                if let (false, None, Some((run, runs))) = (one, person, runs::open_everywhere(tx)?)
+                {
+                    let child = |run: Run| Some((run.organization?, run.id));
+                    return Ok(Requested {
+                        run,
+                        runs: runs.into_iter().filter_map(child).collect(),
+                    });
+                }
                 let parent = if one { None } else { Some(runs::open_parent(tx, trigger, now)?) };
                 let mut opened = Vec::new();
                 for id in named {
-                    let run = runs::open(tx, parent, &id, asked.user.as_deref(), trigger, now)?;
+                    let run = runs::open(tx, parent, &id, person, trigger, now)?;
                     opened.push((id, run));
                 }
                 let run = parent.or_else(|| opened.first().map(|(_, run)| *run));
                 Ok(Requested { run: run.unwrap_or(RunId(0)), runs: opened })
             })
             .await?;
-        for organization in &organizations {
-            self.wake(&Desk::Runs(organization.clone()));
+        for organization in organizations {
+            self.wake(&Desk::Runs(organization));
         }
         Ok(requested)
     }
@@ -125,9 +146,14 @@ impl Engine {
         };
         match result {
             Ok(()) => {}
-            Err(ReadError::Store(error)) => return Err(error),
-            Err(ReadError::EmptyRoster) => {
-                self.fail(host, &run, Failure::transient("CRM lists no user at all")).await?;
+            Err(ReadError::Store(error)) => {
+                // If the store fails again here, the run is taken up again as it stands.
+                self.fail(host, &run, Failure::transient(error.to_string())).await?;
+                return Err(error);
+            }
+            Err(ReadError::Empty(what)) => {
+                let failure = self.empty(host, what).await?;
+                self.fail(host, &run, failure).await?;
             }
             Err(ReadError::Call(error)) => {
                 self.fail(host, &run, error.failure(self.now())).await?;
@@ -143,7 +169,10 @@ impl Engine {
         self.note_listing(host, &sides).await?;
         let people: Vec<CrmUserId> = sides.roster.iter().map(|user| user.id.clone()).collect();
         let held = if first && host.holds_first_run() {
-            Some("first_run = \"plan\": the first run is not carried out by itself")
+            Some(
+                "first_run = \"plan\": nothing was done; write first_run = \"apply\" and restart \
+                 to carry it out",
+            )
         } else {
             None
         };
@@ -153,7 +182,7 @@ impl Engine {
 
     async fn is_first_run(&self, host: &Host) -> Result<bool, StoreError> {
         let id = host.id().clone();
-        self.inner.store.read(move |tx| Ok(!runs::any_applied(tx, &id)?)).await
+        self.inner.store.read(move |tx| Ok(!orgs::had_a_run(tx, &id)?)).await
     }
 
     async fn run_one(&self, host: &Host, run: &Run, person: &str) -> Result<(), ReadError> {
@@ -224,6 +253,13 @@ impl Engine {
         }
         lines.truncate(HELD_LINES_MAX);
         let state = if over.is_some() && wanted > 0 { RunState::Held } else { RunState::Applying };
+        if run.person.is_none() && over.is_none() {
+            let (organization, now) = (host.id().clone(), self.now());
+            self.inner
+                .store
+                .write("note first run", move |tx| orgs::note_run(tx, &organization, now))
+                .await?;
+        }
         self.note_run(run.id, state, &counts, &lines, None).await?;
         Ok(())
     }
@@ -249,9 +285,10 @@ impl Engine {
                 for user in &people {
                     let cause = Cause::default();
                     let look = Look { host, user, sides: &sides, cause, rearm, now };
-                    let (_, decision) = decide(tx, &look)?;
+                    let (known, decision) = decide(tx, &look)?;
                     all.people += 1;
-                    all.adds += u32::from(!decision.steps.is_empty());
+                    let counted = engine.is_counted(tx, known.as_ref(), now)?;
+                    all.adds += u32::from(!counted && decision.steps.iter().copied().any(invites));
                     all.changed += u32::from(decision.ledger.is_some());
                     *all.verdicts.entry(decision.verdict.word()).or_default() += 1;
                 }

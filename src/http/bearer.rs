@@ -21,6 +21,8 @@ pub(super) async fn required(State(doors): State<Doors>, request: Request, next:
     if presented.is_some_and(|token| matches(token, doors.bootstrap_token.expose())) {
         return next.run(request).await;
     }
+    let path = request.uri().path();
+    tracing::warn!(path, presented = presented.is_some(), "the admin door stays shut");
     let detail = "send the admin token: Authorization: Bearer <token>";
     let mut response = Problem::new(StatusCode::UNAUTHORIZED, detail).into_response();
     response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

@@ -27,6 +27,11 @@ impl Problem {
         self
     }
 
+    /// The HTTP status.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
     /// What a client hears when the store fails; the log has the rest.
     pub fn store(error: &crate::engine::StoreFailure) -> Self {
         tracing::error!(%error, "a request failed in the store");

@@ -44,7 +44,7 @@ pub(super) async fn receive(
     let bytes = match body::read(&headers, body, doors.body_limit).await {
         Ok(bytes) => bytes,
         Err(problem) => {
-            refuse(StatusCode::PAYLOAD_TOO_LARGE, "body", "too large, slow or broken".to_owned());
+            refuse(problem.status(), "body", "too large, too slow or broken off".to_owned());
             return Err(problem);
         }
     };

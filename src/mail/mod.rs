@@ -35,9 +35,9 @@ const POOL_MAX: usize = 4;
 /// Longest time from the TCP connect to the end of sign-in.
 const DIAL_MAX: Duration = Duration::from_secs(20);
 
-/// Longest dialogue of one letter. Relays that scan while we wait take seconds; RFC 5321 section
-/// 4.5.3.2 would allow far more, but a claimed letter must come back before its next turn.
-const SEND_MAX: Duration = Duration::from_mins(1);
+/// Longest dialogue of one letter: what RFC 5321 section 4.5.3.2.6 grants a server after the final
+/// dot. Giving up earlier would send a letter again that a slow relay has taken.
+const SEND_MAX: Duration = Duration::from_mins(10);
 
 /// Longest wait for a sign of life from a parked connection before a new one is made.
 const PROBE_MAX: Duration = Duration::from_secs(5);

@@ -1,8 +1,8 @@
 //! Hints: whom to look at again. One row per (organization, CRM user), however many deliveries
 //! asked for it; a version number tells whether another came while the person was looked at.
 //!
-//! Claiming is postponing (design decision 8): there is no lease and no reaper. Rows claimed by an
-//! earlier boot are due at once.
+//! One desk with one worker serves an organization's hints, so a claimed row that is met again was
+//! left by a crash or a failed transaction, and is due at once: there is no lease and no reaper.
 
 use std::time::Duration;
 
@@ -19,10 +19,6 @@ pub const BURST_QUIET: Duration = Duration::from_millis(250);
 
 /// … or when its first hint has waited this long.
 pub const BURST_MAX: Duration = Duration::from_secs(2);
-
-/// How far a claim moves the row: longer than any listing may take in one piece. Only this boot
-/// would see it come due again, and only if its worker died without the process.
-const CLAIM_FOR: Duration = Duration::from_hours(1);
 
 /// A claimed hint.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,8 +70,7 @@ pub fn put(
              VALUES (?1, ?2, ?3, ?4, ?4, ?4, ?5)
              ON CONFLICT(organization, crm_user_id) DO UPDATE SET
                version = version + 1, kind = excluded.kind, last_at = excluded.last_at,
-               next_at = CASE WHEN failures > 0 OR boot IS NOT NULL THEN next_at
-                              ELSE excluded.next_at END,
+               next_at = CASE WHEN failures > 0 THEN next_at ELSE excluded.next_at END,
                looks = 0, delivery_id = coalesce(excluded.delivery_id, delivery_id)",
         )?
         .execute(params![
@@ -95,8 +90,8 @@ pub fn claim(
     boot: BootId,
     now: Timestamp,
 ) -> Result<Claim, StoreError> {
-    const DUE: &str = "organization = ?1 AND (next_at <= ?2 OR (boot IS NOT NULL AND boot <> ?3))";
-    let scope = params![organization.as_str(), now.millis(), boot.0];
+    const DUE: &str = "organization = ?1 AND (next_at <= ?2 OR boot IS NOT NULL)";
+    let scope = params![organization.as_str(), now.millis()];
     let (first, last): (Option<i64>, Option<i64>) = tx
         .sql()
         .prepare_cached(&format!(
@@ -111,13 +106,12 @@ pub fn claim(
         }
     }
     let mut statement = tx.sql().prepare_cached(&format!(
-        "UPDATE hints SET boot = ?3, next_at = ?4 WHERE (organization, crm_user_id) IN
+        "UPDATE hints SET boot = ?3 WHERE (organization, crm_user_id) IN
            (SELECT organization, crm_user_id FROM hints WHERE {DUE} LIMIT {CLAIM_MAX})
          RETURNING crm_user_id, kind, version, failures, looks, delivery_id"
     ))?;
-    let until = (now + CLAIM_FOR).millis();
     let taken: Vec<ClaimedHint> = statement
-        .query_map(params![organization.as_str(), now.millis(), boot.0, until], claimed)?
+        .query_map(params![organization.as_str(), now.millis(), boot.0], claimed)?
         .collect::<Result<_, _>>()?;
     if !taken.is_empty() {
         return Ok(Claim::Taken(taken));
@@ -166,8 +160,8 @@ pub fn settle(
     Ok(())
 }
 
-/// Puts a claimed hint back until `at`. `failed` counts a failure, otherwise a look that found
-/// nothing.
+/// Puts a claimed hint back until `at`. One that was asked for again meanwhile is news: it comes
+/// back at once, unless the reads fail.
 pub fn postpone(
     tx: &Tx<'_>,
     organization: &OrgId,
@@ -182,7 +176,9 @@ pub fn postpone(
     };
     tx.sql()
         .prepare_cached(
-            "UPDATE hints SET boot = NULL, next_at = ?3, failures = ?4, looks = ?5, last_error = ?6
+            "UPDATE hints SET boot = NULL, failures = ?4, last_error = ?6,
+                    next_at = CASE WHEN version = ?7 OR ?6 IS NOT NULL THEN ?3 ELSE next_at END,
+                    looks = CASE WHEN version = ?7 THEN ?5 ELSE 0 END
              WHERE organization = ?1 AND crm_user_id = ?2",
         )?
         .execute(params![
@@ -192,6 +188,7 @@ pub fn postpone(
             failures,
             looks,
             error,
+            hint.version,
         ])?;
     Ok(())
 }

@@ -85,9 +85,11 @@ pub fn namesakes(
     email: &Email,
 ) -> Result<Vec<Membership>, StoreError> {
     let mut statement = tx.sql().prepare_cached(&format!(
-        "SELECT {COLUMNS} FROM memberships
-         WHERE organization = ?1 AND crm_user_id <> ?2
-           AND (zuid = ?3 OR (email = ?4 AND (zuid IS NULL OR ?3 IS NULL)))
+        "SELECT {COLUMNS} FROM memberships WHERE crm_user_id <> ?2 AND id IN
+           (SELECT id FROM memberships WHERE organization = ?1 AND zuid = ?3
+            UNION
+            SELECT id FROM memberships WHERE organization = ?1 AND email = ?4
+              AND (zuid IS NULL OR ?3 IS NULL))
          ORDER BY id"
     ))?;
     let rows = statement.query_map(
@@ -209,6 +211,23 @@ pub fn tally(tx: &Tx<'_>) -> Result<Vec<(String, String, i64)>, StoreError> {
     )?;
     let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
     Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Whether the invitation cap counts this membership already: an add or a first letter waits, or
+/// went out since `from`.
+pub fn counts_as_invited(
+    tx: &Tx<'_>,
+    membership: MembershipId,
+    from: Timestamp,
+) -> Result<bool, StoreError> {
+    Ok(tx
+        .sql()
+        .prepare_cached(
+            "SELECT 1 FROM actions WHERE membership_id = ?1
+               AND operation IN ('add_external', 'letter')
+               AND (state = 'waiting' OR (state = 'done' AND finished_at >= ?2)) LIMIT 1",
+        )?
+        .exists(params![membership.0, from.millis()])?)
 }
 
 /// How many people of the organization were invited since `from`, or wait for an add to go out.

@@ -20,6 +20,7 @@ mod schema;
 mod tests;
 mod writer;
 
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -113,6 +114,7 @@ impl Store {
             std::fs::create_dir_all(folder)
                 .map_err(|error| StoreError::File { path: folder.to_owned(), error })?;
         }
+        create_private(path)?;
         let mut connection = connect(path)?;
         schema::migrate(&mut connection, path)?;
         let writer = Writer::start(connection, path)?;
@@ -172,6 +174,18 @@ impl Store {
     pub async fn close(&self) {
         self.writer.close().await;
     }
+}
+
+/// SQLite gives the log and the shared memory the rights of the file itself: tokens, addresses and
+/// bodies are for the daemon's user alone, whatever the umask.
+fn create_private(path: &Path) -> Result<(), StoreError> {
+    std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(path)
+        .map(|_| ())
+        .map_err(|error| StoreError::File { path: path.to_owned(), error })
 }
 
 fn connect(path: &Path) -> Result<Connection, StoreError> {

@@ -40,20 +40,22 @@ fn ensure(tx: &Tx<'_>, organization: &OrgId) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Sets the CRM Plus subscription. Answers what it was.
+/// Sets the CRM Plus subscription as of `at`. Answers what it was, or `None` when something newer is
+/// known already and this came late.
 pub fn set_subscription(
     tx: &Tx<'_>,
     organization: &OrgId,
     subscription: Subscription,
-    now: Timestamp,
-) -> Result<Subscription, StoreError> {
+    at: Timestamp,
+) -> Result<Option<Subscription>, StoreError> {
     ensure(tx, organization)?;
     let before = state(tx, organization)?.subscription;
-    tx.sql().execute(
-        "UPDATE organizations SET subscription = ?2, subscription_at = ?3 WHERE id = ?1",
-        params![organization.as_str(), subscription.as_str(), now.millis()],
+    let changed = tx.sql().execute(
+        "UPDATE organizations SET subscription = ?2, subscription_at = ?3
+         WHERE id = ?1 AND (subscription_at IS NULL OR subscription_at <= ?3)",
+        params![organization.as_str(), subscription.as_str(), at.millis()],
     )?;
-    Ok(before)
+    Ok((changed == 1).then_some(before))
 }
 
 /// Notes a complete listing of both sides. The first one is the baseline: who is in it was there
@@ -80,6 +82,24 @@ pub fn note_snapshot(
         "UPDATE organizations SET first_snapshot_at = coalesce(first_snapshot_at, ?2),
                 crm_pages = ?3, cliq_pages = ?4 WHERE id = ?1",
         params![organization.as_str(), now.millis(), pages(roster.pages()), pages(cliq_pages)],
+    )?;
+    Ok(())
+}
+
+/// Whether a run over the whole organization was ever carried out.
+pub fn had_a_run(tx: &Tx<'_>, organization: &OrgId) -> Result<bool, StoreError> {
+    Ok(tx
+        .sql()
+        .prepare_cached("SELECT 1 FROM organizations WHERE id = ?1 AND first_run_at IS NOT NULL")?
+        .exists([organization.as_str()])?)
+}
+
+/// Notes that a run over the whole organization is carried out.
+pub fn note_run(tx: &Tx<'_>, organization: &OrgId, now: Timestamp) -> Result<(), StoreError> {
+    ensure(tx, organization)?;
+    tx.sql().execute(
+        "UPDATE organizations SET first_run_at = coalesce(first_run_at, ?2) WHERE id = ?1",
+        params![organization.as_str(), now.millis()],
     )?;
     Ok(())
 }

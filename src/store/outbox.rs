@@ -17,8 +17,9 @@ use crate::domain::{
     PortalVerb, RunId, Timestamp,
 };
 
-/// How far a claim moves the row: past the longest call (20 s for HTTP, 60 s for SMTP) with room.
-const CLAIM_FOR: Duration = Duration::from_mins(3);
+/// How far a claim moves the row: past the longest call (10 minutes for a slow mail server) with
+/// room.
+const CLAIM_FOR: Duration = Duration::from_mins(15);
 
 /// A change to queue.
 #[derive(Debug)]
@@ -145,6 +146,46 @@ fn idempotency_key(new: &NewAction<'_>, id: ActionId) -> String {
     hex::encode(digest.get(..16).unwrap_or_default())
 }
 
+/// Takes back the rows of a lane that are not in flight: what they were to do is not wanted any
+/// more. One that was tried before may have had its effect; the next read shows it.
+pub fn withdraw(
+    tx: &Tx<'_>,
+    membership: MembershipId,
+    lane: Lane,
+    boot: BootId,
+    why: &str,
+    now: Timestamp,
+) -> Result<usize, StoreError> {
+    Ok(tx
+        .sql()
+        .prepare_cached(
+            "UPDATE actions SET state = 'superseded', finished_at = ?4, last_error = ?5
+             WHERE membership_id = ?1 AND lane = ?2 AND state = 'waiting'
+               AND (boot IS NULL OR boot <> ?3)",
+        )?
+        .execute(params![membership.0, lane.as_str(), boot.0, now.millis(), why])?)
+}
+
+/// Sets the newest row of a lane waiting again if it was refused or given up: the same row, so the
+/// same letter with the same Message-ID.
+pub fn rearm(
+    tx: &Tx<'_>,
+    membership: MembershipId,
+    lane: Lane,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let changed = tx
+        .sql()
+        .prepare_cached(
+            "UPDATE actions SET state = 'waiting', boot = NULL, next_at = ?3, failures = 0,
+                    finished_at = NULL
+             WHERE state IN ('parked', 'dead') AND id =
+               (SELECT max(id) FROM actions WHERE membership_id = ?1 AND lane = ?2)",
+        )?
+        .execute(params![membership.0, lane.as_str(), now.millis()])?;
+    Ok(changed == 1)
+}
+
 /// Takes back the rows of a lane that no boot ever claimed.
 pub fn supersede(
     tx: &Tx<'_>,
@@ -172,15 +213,23 @@ pub enum Desk {
     Letters,
 }
 
-const FOR_DESK: &str =
-    "state = 'waiting' AND lane IN (?1, ?2) AND (?3 IS NULL OR organization = ?3)";
-
 /// A row may go when no earlier row of its lane waits.
 const FIRST_IN_LANE: &str = "NOT EXISTS (SELECT 1 FROM actions earlier
      WHERE earlier.membership_id = actions.membership_id AND earlier.lane = actions.lane
        AND earlier.state = 'waiting' AND earlier.id < actions.id)";
 
 impl Desk {
+    /// The rows of the desk; `?3` is the organization of those that have one, so that a long queue
+    /// of another organization is never walked.
+    fn rows(&self) -> &'static str {
+        match self {
+            Self::Letters => "state = 'waiting' AND lane = ?1 AND ?2 = ?2 AND ?3 IS NULL",
+            Self::Access(_) | Self::Notices(_) => {
+                "state = 'waiting' AND lane IN (?1, ?2) AND organization = ?3"
+            }
+        }
+    }
+
     fn scope(&self) -> (&'static str, &'static str, Option<&str>) {
         match self {
             Self::Access(organization) => {
@@ -196,12 +245,13 @@ impl Desk {
 
 /// When the desk has something to do: a time not after `now` means at once, `None` never.
 pub fn next_due(tx: &Tx<'_>, desk: &Desk, boot: BootId) -> Result<Option<Timestamp>, StoreError> {
+    let rows = desk.rows();
     let (lane, other, organization) = desk.scope();
     let next: Option<i64> = tx
         .sql()
         .prepare_cached(&format!(
             "SELECT min(CASE WHEN boot IS NOT NULL AND boot <> ?4 THEN 0 ELSE next_at END)
-             FROM actions WHERE {FOR_DESK} AND {FIRST_IN_LANE}"
+             FROM actions WHERE {rows} AND {FIRST_IN_LANE}"
         ))?
         .query_row(params![lane, other, organization, boot.0], |row| row.get(0))?;
     Ok(next.map(Timestamp))
@@ -214,12 +264,13 @@ pub fn claim(
     boot: BootId,
     now: Timestamp,
 ) -> Result<Option<Action>, StoreError> {
+    let rows = desk.rows();
     let (lane, other, organization) = desk.scope();
     let row = tx
         .sql()
         .prepare_cached(&format!(
             "UPDATE actions SET boot = ?4, claims = claims + 1, next_at = ?6 WHERE id =
-               (SELECT id FROM actions WHERE {FOR_DESK}
+               (SELECT id FROM actions WHERE {rows}
                   AND (next_at <= ?5 OR (boot IS NOT NULL AND boot <> ?4)) AND {FIRST_IN_LANE}
                 ORDER BY next_at, id LIMIT 1)
              RETURNING id, organization, membership_id, operation, payload, reason,
@@ -328,15 +379,20 @@ pub fn cause(tx: &Tx<'_>, id: ActionId) -> Result<Cause, StoreError> {
         })?)
 }
 
-/// Letters sent since `from`: how many, and when the oldest of them went.
-pub fn letters_since(tx: &Tx<'_>, from: Timestamp) -> Result<(u32, Option<Timestamp>), StoreError> {
+/// Letters sent from `from` to `now`: how many, and when the oldest of them went. Those "of the
+/// future", sent under a clock that was set back since, do not count.
+pub fn letters_since(
+    tx: &Tx<'_>,
+    from: Timestamp,
+    now: Timestamp,
+) -> Result<(u32, Option<Timestamp>), StoreError> {
     Ok(tx
         .sql()
         .prepare_cached(
             "SELECT count(*), min(finished_at) FROM actions
-             WHERE finished_at > ?1 AND state = 'done' AND lane = 'letter'",
+             WHERE finished_at > ?1 AND finished_at <= ?2 AND state = 'done' AND lane = 'letter'",
         )?
-        .query_row([from.millis()], |row| {
+        .query_row([from.millis(), now.millis()], |row| {
             Ok((row.get(0)?, row.get::<_, Option<i64>>(1)?.map(Timestamp)))
         })?)
 }

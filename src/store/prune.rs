@@ -20,7 +20,9 @@ pub fn chunk(tx: &Tx<'_>, older_than: Timestamp) -> Result<bool, StoreError> {
            (SELECT id FROM actions WHERE finished_at < ?1 AND state IN ('done', 'superseded')
             ORDER BY finished_at LIMIT ?2)",
         "DELETE FROM runs WHERE id IN
-           (SELECT id FROM runs WHERE finished_at < ?1 AND id NOT IN
+           (SELECT id FROM runs WHERE organization IS NOT NULL AND finished_at < ?1 LIMIT ?2)",
+        "DELETE FROM runs WHERE id IN
+           (SELECT id FROM runs WHERE organization IS NULL AND queued_at < ?1 AND id NOT IN
               (SELECT parent_id FROM runs WHERE parent_id IS NOT NULL) LIMIT ?2)",
     ] {
         let removed = tx.sql().execute(statement, params![older_than.millis(), CHUNK])?;

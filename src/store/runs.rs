@@ -65,7 +65,26 @@ pub fn open_parent(tx: &Tx<'_>, trigger: Trigger, now: Timestamp) -> Result<RunI
     Ok(RunId(tx.sql().last_insert_rowid()))
 }
 
-/// Opens a run, or joins the one that waits for its turn with the same scope.
+/// The request over everything that is still waiting or reading in all its organizations, with
+/// its runs: a further request joins it.
+pub fn open_everywhere(tx: &Tx<'_>) -> Result<Option<(RunId, Vec<Run>)>, StoreError> {
+    let parent: Option<i64> = tx
+        .sql()
+        .query_row(
+            "SELECT max(parent_id) FROM runs WHERE parent_id IS NOT NULL AND person IS NULL
+               AND state IN ('queued', 'reading')",
+            [],
+            |row| row.get(0),
+        )
+        .optional()?
+        .flatten();
+    let Some(parent) = parent.map(RunId) else { return Ok(None) };
+    let runs = children(tx, parent)?;
+    let open = |run: &Run| matches!(run.state, RunState::Queued | RunState::Reading);
+    Ok(runs.iter().all(open).then_some((parent, runs)))
+}
+
+/// Opens a run, or joins the one of the same scope that waits for its turn or is still reading.
 pub fn open(
     tx: &Tx<'_>,
     parent: Option<RunId>,
@@ -77,8 +96,9 @@ pub fn open(
     let waiting = tx
         .sql()
         .query_row(
-            "SELECT id FROM runs WHERE organization = ?1 AND person IS ?2 AND parent_id IS ?3
-               AND state = 'queued' ORDER BY id LIMIT 1",
+            "SELECT id FROM runs WHERE organization = ?1 AND person IS ?2
+               AND (?3 IS NULL OR parent_id = ?3)
+               AND state IN ('queued', 'reading') ORDER BY id DESC LIMIT 1",
             params![organization.as_str(), person, parent.map(|id| id.0)],
             |row| row.get(0),
         )
@@ -100,8 +120,8 @@ pub fn open(
     Ok(RunId(tx.sql().last_insert_rowid()))
 }
 
-/// Takes the organization's next run: the one queued longest, or one that an earlier boot was
-/// reading when it ended (a run begins again after a restart).
+/// Takes the organization's next run: the one queued longest, or one that was left reading by a
+/// crash or a failed transaction (a run begins again). One worker at a time may claim.
 pub fn claim(
     tx: &Tx<'_>,
     organization: &OrgId,
@@ -113,7 +133,7 @@ pub fn claim(
         .prepare_cached(&format!(
             "UPDATE runs SET state = 'reading', boot = ?2, started_at = ?3 WHERE id =
                (SELECT id FROM runs WHERE organization = ?1
-                  AND (state = 'queued' OR (state = 'reading' AND boot <> ?2))
+                  AND state IN ('queued', 'reading')
                 ORDER BY id LIMIT 1)
              RETURNING {COLUMNS}"
         ))?
@@ -155,11 +175,11 @@ pub fn finish_applied(tx: &Tx<'_>, now: Timestamp) -> Result<usize, StoreError> 
             "UPDATE runs SET finished_at = ?1, state = CASE WHEN EXISTS
                (SELECT 1 FROM actions WHERE run_id = runs.id AND state IN ('parked', 'dead'))
                OR EXISTS (SELECT 1 FROM actions WHERE run_id = runs.id AND state = 'waiting'
-                          AND lane IN ('access', 'licence') AND failures > 0)
+                          AND lane IN ('access', 'licence'))
                THEN 'degraded' ELSE 'done' END
              WHERE state = 'applying' AND organization IS NOT NULL AND NOT EXISTS
                (SELECT 1 FROM actions WHERE run_id = runs.id AND state = 'waiting'
-                  AND lane IN ('access', 'licence') AND failures = 0)",
+                  AND lane IN ('access', 'licence') AND (claims = 0 OR boot IS NOT NULL))",
         )?
         .execute([now.millis()])?)
 }
@@ -180,17 +200,6 @@ pub fn children(tx: &Tx<'_>, parent: RunId) -> Result<Vec<Run>, StoreError> {
         .prepare_cached(&format!("SELECT {COLUMNS} FROM runs WHERE parent_id = ?1 ORDER BY id"))?;
     let rows = statement.query_map([parent.0], run)?;
     Ok(rows.collect::<Result<_, _>>()?)
-}
-
-/// Whether the organization ever had a run that was carried out.
-pub fn any_applied(tx: &Tx<'_>, organization: &OrgId) -> Result<bool, StoreError> {
-    Ok(tx
-        .sql()
-        .prepare_cached(
-            "SELECT 1 FROM runs WHERE organization = ?1
-               AND state IN ('applying', 'done', 'degraded') LIMIT 1",
-        )?
-        .exists([organization.as_str()])?)
 }
 
 /// How many runs are not finished.

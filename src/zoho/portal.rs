@@ -93,8 +93,9 @@ impl Client {
     ///
     /// # Errors
     /// [`CallError::Refused`] with the function's code, for good; [`CallError::Throttled`] for
-    /// `rate_limited`, and also when the key or the address is not accepted, so that rows wait for
-    /// the operator instead of dying; [`CallError::Transient`] for anything that is not an answer.
+    /// `rate_limited`; [`CallError::Unauthorized`] when the key or the address is not accepted, so
+    /// that rows wait for the operator instead of dying, with the gate locked meanwhile;
+    /// [`CallError::Transient`] for anything that is not an answer.
     pub async fn apply(&self, permit: Permit, call: &PortalCall) -> Result<Applied, CallError> {
         debug_assert_eq!(permit.group(), Group::Portal);
         let reply = self.http.send(CALL, self.request(call)?).await?;
@@ -102,9 +103,13 @@ impl Client {
         let detail = match reply.status {
             StatusCode::TOO_MANY_REQUESTS => "HTTP 429".to_owned(),
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-                format!("HTTP {status}: the portal key is not accepted")
+                let detail = format!("HTTP {status}: the portal key is not accepted");
+                return Err(self.shut(&permit, &reply, detail).await);
             }
-            StatusCode::NOT_FOUND => "HTTP 404: no function answers at portal.url".to_owned(),
+            StatusCode::NOT_FOUND => {
+                let detail = "HTTP 404: no function answers at portal.url".to_owned();
+                return Err(self.shut(&permit, &reply, detail).await);
+            }
             _ if reply.status.is_success() || reply.status.is_client_error() => {
                 match read(&reply)? {
                     Answer::Applied(applied) => return Ok(applied),
@@ -118,6 +123,12 @@ impl Client {
             _ => return Err(transient(&format!("HTTP {status}"), &reply)),
         };
         Err(self.lock(&permit, &reply, detail).await)
+    }
+
+    /// The door itself does not open: parked like a throttle, but somebody has to mend it.
+    async fn shut(&self, permit: &Permit, reply: &Reply, detail: String) -> CallError {
+        self.lock(permit, reply, detail.clone()).await;
+        CallError::Unauthorized { call: CALL, detail }
     }
 
     async fn lock(&self, permit: &Permit, reply: &Reply, detail: String) -> CallError {

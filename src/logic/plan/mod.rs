@@ -80,7 +80,7 @@ pub fn plan_one(policy: &Policy, facts: &Facts<'_>, now: Timestamp) -> Decision 
     }
     let verdict = out_of_bounds(policy, user, facts);
     if let Some(verdict) = verdict {
-        return Decision::nothing(verdict);
+        return out(facts.membership, verdict, now);
     }
     let Some(draft) = draft(policy, user, facts, now) else {
         return Decision::nothing(Verdict::NoAddress);
@@ -122,6 +122,22 @@ fn out_of_bounds(policy: &Policy, user: &CrmUser, facts: &Facts<'_>) -> Option<V
         return Some(Verdict::OutOfScope("scope.include does not name it"));
     }
     None
+}
+
+/// Somebody who is not to be mirrored. Who was only wanted so far is not wanted any more; whoever
+/// is further is left as is (G11: hands off, history kept).
+fn out(known: Option<&Membership>, verdict: Verdict, now: Timestamp) -> Decision {
+    match known {
+        Some(known)
+            if known.state == State::Wanted
+                && matches!(verdict, Verdict::Internal | Verdict::OutOfScope(_)) =>
+        {
+            let mut row = known.clone();
+            enter(&mut row, State::Removed, now);
+            keep(row, verdict)
+        }
+        _ => Decision::nothing(verdict),
+    }
 }
 
 /// A zuid that appears later must confirm the remembered one.
@@ -216,6 +232,8 @@ fn not_in_cliq(policy: &Policy, user: &CrmUser, mut row: Membership, now: Timest
     }
     match row.state {
         State::Wanted => {}
+        // Nobody ever invited this person, so there is nothing to cool down from.
+        State::Removed if row.invited_at.is_none() => enter(&mut row, State::Wanted, now),
         State::Removed | State::RemovalStaged => {
             if now.since(row.since) < policy.readd_cooldown {
                 return keep(row, Verdict::Cooldown);

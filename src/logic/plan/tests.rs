@@ -156,6 +156,8 @@ fn g3_i24_declined_left_and_blocked_are_sticky() {
 fn g5_a_removed_person_is_invited_again_only_after_the_cooldown() {
     let ada = user("ada@acme.example");
     let mut row = member(State::Removed);
+    assert_eq!(plan(&facts(Some(&ada), None, Some(&row))).verdict, Verdict::Add, "never invited");
+    row.invited_at = Some(NOW);
     assert_eq!(plan(&facts(Some(&ada), None, Some(&row))).verdict, Verdict::Cooldown);
     row.since = NOW - Duration::from_hours(24);
     row.sends = 3;
@@ -174,6 +176,17 @@ fn g9_two_crm_users_with_one_person_are_a_conflict_without_writes() {
     ] {
         assert_eq!(plan(&facts), Decision::nothing(Verdict::Conflict));
     }
+}
+
+#[test]
+fn g11_whoever_turns_out_internal_or_out_of_scope_is_not_wanted_any_more() {
+    let cy = user("cy@birch.example");
+    let wanted = member(State::Wanted);
+    let decision = plan(&facts(Some(&cy), None, Some(&wanted)));
+    assert_eq!(decision.steps, []);
+    assert_eq!(decision.ledger.map(|row| row.state), Some(State::Removed));
+    let joined = member(State::Joined);
+    assert_eq!(plan(&facts(Some(&cy), None, Some(&joined))).ledger, None, "hands off");
 }
 
 #[test]
@@ -292,6 +305,7 @@ proptest! {
         let mut row = known.then(|| Membership {
             restricted_by_bridge: by_bridge,
             since: NOW - Duration::from_hours(hours),
+            invited_at: (hours % 2 == 0).then_some(NOW),
             sends: u32::from(state != State::Wanted),
             ..member(state)
         });

@@ -115,6 +115,7 @@ CREATE TABLE actions (
 CREATE INDEX actions_due ON actions(lane, organization, next_at) WHERE state = 'waiting';
 CREATE INDEX actions_subject ON actions(membership_id, lane) WHERE state = 'waiting';
 CREATE INDEX actions_open ON actions(state, failures) WHERE state IN ('waiting', 'parked', 'dead');
+CREATE INDEX actions_membership ON actions(membership_id) WHERE membership_id IS NOT NULL;
 CREATE INDEX actions_run ON actions(run_id) WHERE run_id IS NOT NULL;
 CREATE INDEX actions_finished ON actions(finished_at) WHERE finished_at IS NOT NULL;
 
@@ -139,6 +140,7 @@ CREATE TABLE organizations (
   subscription      TEXT NOT NULL DEFAULT 'unknown',
   subscription_at   INTEGER,
   first_snapshot_at INTEGER,
+  first_run_at      INTEGER,
   crm_pages         INTEGER,
   cliq_pages        INTEGER,
   quarantined_at    INTEGER,

@@ -161,9 +161,6 @@ async fn rate_limits_and_a_wrong_key_park_the_portal() {
         (json(&limited), 300, "rate_limited"),
         (json(&limited).header("retry-after", "30"), 30, "rate_limited"),
         (status(429, ""), 300, "429"),
-        (status(401, ""), 300, "the portal key is not accepted"),
-        (status(403, "<html>"), 300, "the portal key is not accepted"),
-        (status(404, "<html>"), 300, "no function answers"),
     ] {
         let portal = portal(None, vec![answer]).await;
         let error = portal.apply().await.unwrap_err();
@@ -172,5 +169,17 @@ async fn rate_limits_and_a_wrong_key_park_the_portal() {
         assert_eq!(until, end);
         assert!(detail.contains(word), "{detail}");
         assert!(portal.gate.try_take(Group::Portal).await.is_err());
+    }
+    for (answer, word) in [
+        (status(401, ""), "the portal key is not accepted"),
+        (status(403, "<html>"), "the portal key is not accepted"),
+        (status(404, "<html>"), "no function answers"),
+    ] {
+        let portal = portal(None, vec![answer]).await;
+        let error = portal.apply().await.unwrap_err();
+        let CallError::Unauthorized { detail, .. } = error else { panic!("{error}") };
+        assert!(detail.contains(word), "{detail}");
+        let until = portal.gate.try_take(Group::Portal).await.unwrap_err().until;
+        assert_eq!(until, START + Duration::from_mins(5));
     }
 }
