@@ -176,6 +176,8 @@ where
         .max_buf_size(HEADER_BYTES_MAX)
         .header_read_timeout(HEADER_TIME_MAX)
         .keep_alive(true)
+        // A sender may close its side when it has written all; it still waits for the answer.
+        .half_close(true)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
     let watched = end.watch(connection);
     async move {
