@@ -43,39 +43,38 @@ pub enum Stored {
 
 /// Stores the delivery, or counts a repeat of the one with the same duplicate key.
 pub fn store(tx: &Tx<'_>, new: &NewDelivery, now: Timestamp) -> Result<Stored, StoreError> {
-    let repeated = tx
+    let (id, repeats): (i64, i64) = tx
         .sql()
-        .prepare_cached(
-            "UPDATE deliveries SET repeats = repeats + 1, last_repeat_at = ?2
-             WHERE dedupe = ?1 RETURNING id",
-        )?
-        .query_row(params![new.dedupe, now.millis()], |row| row.get(0))
-        .optional()?;
-    if let Some(id) = repeated {
-        count(tx, "duplicate", 1)?;
-        return Ok(Stored::Duplicate(DeliveryId(id)));
-    }
-    count(tx, new.status.as_str(), 1)?;
-    tx.sql()
         .prepare_cached(
             "INSERT INTO deliveries
                (dedupe, source, key_id, event_id, event_type, organization, status, detail,
                 received_at, body)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+             ON CONFLICT(dedupe) DO UPDATE SET repeats = repeats + 1,
+               last_repeat_at = excluded.received_at
+             RETURNING id, repeats",
         )?
-        .execute(params![
-            new.dedupe,
-            new.source,
-            new.key_id,
-            new.event_id,
-            new.event_type,
-            new.organization.as_ref().map(OrgId::as_str),
-            new.status.as_str(),
-            new.detail,
-            now.millis(),
-            new.body,
-        ])?;
-    Ok(Stored::New(DeliveryId(tx.sql().last_insert_rowid())))
+        .query_row(
+            params![
+                new.dedupe,
+                new.source,
+                new.key_id,
+                new.event_id,
+                new.event_type,
+                new.organization.as_ref().map(OrgId::as_str),
+                new.status.as_str(),
+                new.detail,
+                now.millis(),
+                new.body,
+            ],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )?;
+    if repeats > 0 {
+        count(tx, "duplicate", 1)?;
+        return Ok(Stored::Duplicate(DeliveryId(id)));
+    }
+    count(tx, new.status.as_str(), 1)?;
+    Ok(Stored::New(DeliveryId(id)))
 }
 
 /// A stored delivery as the admin API shows it. The body is left out of lists.

@@ -14,8 +14,9 @@ const CHUNK: i64 = 2_000;
 pub fn chunk(tx: &Tx<'_>, older_than: Timestamp) -> Result<bool, StoreError> {
     let mut more = false;
     for statement in [
-        "DELETE FROM deliveries WHERE id IN
-           (SELECT id FROM deliveries WHERE received_at < ?1 ORDER BY received_at LIMIT ?2)",
+        // Ids grow with time, so the oldest rows come first without an index of their own.
+        "DELETE FROM deliveries WHERE received_at < ?1 AND id IN
+           (SELECT id FROM deliveries ORDER BY id LIMIT ?2)",
         "DELETE FROM actions WHERE id IN
            (SELECT id FROM actions WHERE finished_at < ?1 AND state IN ('done', 'superseded')
             ORDER BY finished_at LIMIT ?2)",

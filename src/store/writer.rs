@@ -93,13 +93,16 @@ fn in_savepoint<T>(
     name: &'static str,
     f: impl FnOnce(&Tx<'_>) -> Result<T, StoreError>,
 ) -> Result<T, StoreError> {
-    connection.execute_batch("SAVEPOINT job")?;
+    let run = |sql: &str| connection.prepare_cached(sql)?.execute([]).map(|_| ());
+    run("SAVEPOINT job")?;
     let result = catch_unwind(AssertUnwindSafe(|| f(&Tx { connection }))).unwrap_or_else(|_| {
         tracing::error!(transaction = name, "a store transaction panicked and was undone");
         Err(StoreError::Gone)
     });
-    let end = if result.is_ok() { "RELEASE job" } else { "ROLLBACK TO job; RELEASE job" };
-    connection.execute_batch(end)?;
+    if result.is_err() {
+        run("ROLLBACK TO job")?;
+    }
+    run("RELEASE job")?;
     result
 }
 

@@ -30,7 +30,6 @@ CREATE TABLE deliveries (
   body           BLOB    NOT NULL
 );
 CREATE INDEX deliveries_event ON deliveries(event_id) WHERE event_id IS NOT NULL;
-CREATE INDEX deliveries_received ON deliveries(received_at);
 
 CREATE TABLE rejections (
   id     INTEGER PRIMARY KEY,
