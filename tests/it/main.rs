@@ -2,7 +2,12 @@
 //! files, the built binary as a child; nothing sleeps to pass.
 
 // In this process, with the clock moved by hand.
+mod burst;
 mod doors;
 mod duplicates;
+mod evidence;
+mod habits;
+mod letters;
+mod refusals;
 mod support;
 mod way;

@@ -54,6 +54,7 @@ pub struct Setup {
     sources: String,
     secrets: Vec<(&'static str, &'static str)>,
     world: Vec<(&'static str, &'static str)>,
+    tables: &'static str,
 }
 
 impl Setup {
@@ -88,6 +89,12 @@ impl Setup {
         self
     }
 
+    /// More tables at the end of the sandbox's world.
+    pub fn people(mut self, tables: &'static str) -> Self {
+        self.tables = tables;
+        self
+    }
+
     pub async fn start(self) -> Bridge {
         Bridge::start(&self).await
     }
@@ -99,6 +106,7 @@ impl Setup {
             assert!(text.contains(&head), "the demo world has {organization}");
             text = text.replacen(&head, &format!("{head}{lines}\n"), 1);
         }
+        text.push_str(self.tables);
         World::parse(&text).expect("the test's world")
     }
 
