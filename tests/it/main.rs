@@ -2,12 +2,16 @@
 //! files, the built binary as a child; nothing sleeps to pass.
 
 // In this process, with the clock moved by hand.
+mod admin;
 mod burst;
 mod doors;
 mod duplicates;
 mod evidence;
 mod habits;
 mod letters;
+mod modes;
+mod plans;
 mod refusals;
+mod restarts;
 mod support;
 mod way;
