@@ -1,6 +1,8 @@
 //! The integration tests: one binary, so that two cores link once. Real sockets, real SQLite
 //! files, the built binary as a child; nothing sleeps to pass.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test's way to fail")]
+
 // In this process, with the clock moved by hand.
 mod admin;
 mod burst;

@@ -12,7 +12,7 @@ async fn subscription(bridge: &Bridge, organization: &str) -> Value {
     bridge.organization(organization).await["subscription"].clone()
 }
 
-fn plan(bridge: &Bridge, kind: &str, plan: Value) -> Value {
+fn plan(bridge: &Bridge, kind: &str, plan: &Value) -> Value {
     let mut event = bridge.event(kind, "acme", "");
     event["data"] = json!({ "plan": plan });
     event
@@ -40,7 +40,7 @@ async fn r16_a_native_plan_event_sets_the_subscription_of_its_organization() {
         ("plan.changed", json!({ "status": "live" }), "active"),
         ("plan.changed", json!({ "status": "something new" }), "active"),
     ] {
-        let answer = bridge.webhook("crmplus", &plan(&bridge, kind, detail)).await;
+        let answer = bridge.webhook("crmplus", &plan(&bridge, kind, &detail)).await;
         assert_eq!(answer.body["status"], "accepted");
         assert_eq!(subscription(&bridge, "acme").await, state, "{kind}");
     }
@@ -83,7 +83,7 @@ async fn a_billing_body_that_names_nobody_known_is_kept_and_ignored() {
 async fn a_cliq_plan_event_asks_the_administrators_once() {
     let bridge = Setup::demo().start().await;
     for _ in 0..3 {
-        let event = plan(&bridge, "plan.downgraded", json!({ "product": "cliq", "to": "free" }));
+        let event = plan(&bridge, "plan.downgraded", &json!({ "product": "cliq", "to": "free" }));
         assert_eq!(bridge.webhook("crmplus", &event).await.body["status"], "accepted");
         bridge.settle().await;
     }
@@ -92,7 +92,7 @@ async fn a_cliq_plan_event_asks_the_administrators_once() {
     assert!(notice.text().contains("cliq_plan"), "{}", notice.text());
     assert_eq!(subscription(&bridge, "acme").await, "unknown", "another product");
     bridge.clock.advance(Duration::from_hours(25));
-    let event = plan(&bridge, "plan.upgraded", json!({ "product": "cliq" }));
+    let event = plan(&bridge, "plan.upgraded", &json!({ "product": "cliq" }));
     bridge.webhook("crmplus", &event).await;
     bridge.settle().await;
     assert_eq!(bridge.mails(IT).await.len(), 2, "a day later it is news again");
@@ -102,7 +102,7 @@ async fn a_cliq_plan_event_asks_the_administrators_once() {
 #[tokio::test]
 async fn a_plan_of_another_product_is_ignored() {
     let bridge = Setup::demo().start().await;
-    let event = plan(&bridge, "plan.downgraded", json!({ "product": "desk" }));
+    let event = plan(&bridge, "plan.downgraded", &json!({ "product": "desk" }));
     assert_eq!(bridge.webhook("crmplus", &event).await.body["status"], "ignored");
     assert_eq!(subscription(&bridge, "acme").await, "unknown");
     bridge.finish().await;

@@ -11,4 +11,4 @@ pub mod traces;
 
 pub use harness::{Answer, Bridge};
 pub use setup::Setup;
-pub use traces::{Journal, Mail};
+pub use traces::Journal;

@@ -46,6 +46,12 @@ scheme  = "zoho-billing"
 secrets = [{ id = "a", file = "secrets/billing" }]
 "#;
 
+/// Id, name, CRM id, Cliq id, Cliq plan and OAuth client of the demo's organizations.
+const ORGANIZATIONS: [[&str; 6]; 2] = [
+    ["acme", "Acme Ltd", "60001234", "631836344", "paid", "1000.FAKEACMECLIENT"],
+    ["birch", "Birch Studio", "60005678", "745120981", "free", "1000.FAKEBIRCHCLIENT"],
+];
+
 /// Acme and Birch of the demo, both in `function` mode; every method is a difference from that.
 #[derive(Default)]
 pub struct Setup {
@@ -158,20 +164,24 @@ admins = ["it@bridge.example"]
             invitations = self.lines("invitations"),
             sources = self.sources,
         );
-        for (id, name, crm_org, cliq_org, plan, client) in [
-            ("acme", "Acme Ltd", "60001234", "631836344", "paid", "1000.FAKEACMECLIENT"),
-            ("birch", "Birch Studio", "60005678", "745120981", "free", "1000.FAKEBIRCHCLIENT"),
-        ] {
-            let portal = if self.observe.contains(&id) {
-                "{ mode = \"observe\" }".to_owned()
-            } else {
-                let url = &urls.portal_urls[id];
-                let key = format!("{{ file = \"secrets/{id}_portal\" }}");
-                format!("{{ mode = \"function\", url = \"{url}\", key = {key} }}")
-            };
-            write!(
-                text,
-                r#"
+        for organization in ORGANIZATIONS {
+            self.organization(&mut text, urls, organization);
+        }
+        text
+    }
+
+    fn organization(&self, text: &mut String, urls: &Urls, facts: [&'static str; 6]) {
+        let [id, name, crm_org, cliq_org, plan, client] = facts;
+        let portal = if self.observe.contains(&id) {
+            "{ mode = \"observe\" }".to_owned()
+        } else {
+            let url = &urls.portal_urls[id];
+            let key = format!("{{ file = \"secrets/{id}_portal\" }}");
+            format!("{{ mode = \"function\", url = \"{url}\", key = {key} }}")
+        };
+        write!(
+            text,
+            r#"
 [[organizations]]
 id               = "{id}"
 name             = "{name}"
@@ -190,13 +200,11 @@ client_id     = "{client}"
 client_secret = {{ file = "secrets/{id}_client" }}
 refresh_token = {{ file = "secrets/{id}_refresh" }}
 "#,
-                more = self.lines(id),
-                accounts = urls.accounts_url,
-                api = urls.api_url,
-                cliq = urls.cliq_url,
-            )
-            .unwrap();
-        }
-        text
+            more = self.lines(id),
+            accounts = urls.accounts_url,
+            api = urls.api_url,
+            cliq = urls.cliq_url,
+        )
+        .unwrap();
     }
 }
