@@ -10,6 +10,8 @@ mod doors;
 mod duplicates;
 mod evidence;
 mod habits;
+mod identity;
+mod laws;
 mod letters;
 mod modes;
 mod plans;

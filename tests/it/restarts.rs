@@ -12,22 +12,11 @@ use super::support::{Bridge, Setup};
 
 const BO: &str = "bo@partner.example";
 
-/// Looks that may pass until the sandbox holds a call; each is a real answer over HTTP.
-const LOOKS_MAX: u32 = 5_000;
-
 /// Gives the step up, as a crash would, while the sandbox holds its call.
 async fn dies_in(bridge: &Bridge, desk: Desk) {
-    let held = async {
-        for _ in 0..LOOKS_MAX {
-            if bridge.sandbox("/faults").await["held"] == 1 {
-                return;
-            }
-        }
-        panic!("no call was held");
-    };
     tokio::select! {
         step = bridge.step(&desk) => panic!("the step ended: {step:?}"),
-        () = held => {}
+        () = bridge.held() => {}
     }
 }
 

@@ -31,6 +31,9 @@ const SETTLE_MAX: Duration = Duration::from_hours(2);
 /// Steps of one settling; more is a desk that turns in circles.
 const STEPS_MAX: usize = 20_000;
 
+/// Looks that may pass until the sandbox holds a call; each is a real answer over HTTP.
+const LOOKS_MAX: u32 = 5_000;
+
 /// An answer over HTTP.
 #[derive(Debug)]
 pub struct Answer {
@@ -266,8 +269,22 @@ impl Bridge {
         self.act("/faults", &more).await;
     }
 
+    pub async fn delete(&self, path: &str) {
+        self.sandbox_call(reqwest::Method::DELETE, path, &Value::Null).await;
+    }
+
+    /// Ends when the sandbox holds a call.
+    pub async fn held(&self) {
+        for _ in 0..LOOKS_MAX {
+            if self.sandbox("/faults").await["held"] == 1 {
+                return;
+            }
+        }
+        panic!("no call was held");
+    }
+
     pub async fn clear_faults(&self) {
-        self.sandbox_call(reqwest::Method::DELETE, "/faults", &Value::Null).await;
+        self.delete("/faults").await;
     }
 
     // ---- looking ------------------------------------------------------------------------------
