@@ -136,7 +136,7 @@ async fn whoever_is_deactivated_before_the_add_goes_out_is_not_added() {
     bridge.clock.advance(Duration::from_millis(300));
     assert_eq!(bridge.step(&hints).await, Step::Worked);
     bridge.settle().await;
-    assert!(bridge.journal().await.effects().is_empty());
+    assert_eq!(bridge.journal().await.calls("birch", "portal"), 0);
     bridge.finish().await;
 }
 
@@ -149,7 +149,41 @@ async fn whoever_is_deactivated_while_the_portal_is_parked_is_not_added() {
     patch_user(&bridge, &bo, json!({ "status": "inactive" })).await;
     bridge.webhook("crmplus", &bridge.event("user.deactivated", "birch", &bo)).await;
     bridge.settle().await;
-    assert!(bridge.journal().await.effects().is_empty());
+    assert_eq!(bridge.journal().await.calls("birch", "portal"), 1, "the throttled one");
+    bridge.finish().await;
+}
+
+#[tokio::test]
+async fn whoever_was_never_invited_and_is_activated_again_is_added_at_once() {
+    let bridge = Setup::demo().start().await;
+    bridge.fault("portal", json!({}), json!({ "kind": "throttle", "retry_after_s": 600 })).await;
+    let bo = bridge.added("birch", BO).await;
+    bridge.settle_for(Duration::from_mins(1)).await;
+    patch_user(&bridge, &bo, json!({ "status": "inactive" })).await;
+    bridge.webhook("crmplus", &bridge.event("user.deactivated", "birch", &bo)).await;
+    bridge.settle().await;
+    patch_user(&bridge, &bo, json!({ "status": "active" })).await;
+    bridge.webhook("crmplus", &bridge.event("user.activated", "birch", &bo)).await;
+    bridge.settle().await;
+    assert_eq!(bridge.membership("birch", BO).await["state"], "invited");
+    assert_eq!(bridge.mails(BO).await.len(), 1);
+    bridge.finish().await;
+}
+
+#[tokio::test]
+async fn g5_g16_twenty_cycles_of_activation_in_an_hour_are_one_mail() {
+    let bridge = Setup::demo().start().await;
+    let bo = bridge.added("birch", BO).await;
+    bridge.settle().await;
+    for _ in 0..20 {
+        for (status, kind) in [("inactive", "user.deactivated"), ("active", "user.activated")] {
+            patch_user(&bridge, &bo, json!({ "status": status })).await;
+            bridge.webhook("crmplus", &bridge.event(kind, "birch", &bo)).await;
+            bridge.settle_for(Duration::from_secs(90)).await;
+        }
+    }
+    assert_eq!(bridge.journal().await.effects().len(), 2, "one add, one letter");
+    assert_eq!(bridge.membership("birch", BO).await["suspected_at"], Value::Null);
     bridge.finish().await;
 }
 

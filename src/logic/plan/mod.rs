@@ -162,6 +162,10 @@ fn draft(policy: &Policy, user: &CrmUser, facts: &Facts<'_>, now: Timestamp) -> 
             parked: None,
         },
     };
+    if row.crm_user_id != user.id {
+        // What the portal said of the old id does not hold for the one that succeeds it (Z14).
+        row.parked = None;
+    }
     row.crm_user_id = user.id.clone();
     row.email = email;
     row.first_name.clone_from(&user.first_name);
@@ -217,7 +221,9 @@ fn not_in_cliq(policy: &Policy, user: &CrmUser, mut row: Membership, now: Timest
     match row.state {
         State::Wanted => {}
         State::Removed | State::RemovalStaged => {
-            if now.since(row.since) < policy.readd_cooldown {
+            // The cooldown is for people who were in; whoever never was has had no mail (G5).
+            let was_in = row.invited_at.is_some() || row.cliq_id.is_some();
+            if was_in && now.since(row.since) < policy.readd_cooldown {
                 return keep(row, Verdict::Cooldown);
             }
             row.generation += 1;

@@ -156,12 +156,21 @@ fn g3_i24_declined_left_and_blocked_are_sticky() {
 fn g5_a_removed_person_is_invited_again_only_after_the_cooldown() {
     let ada = user("ada@acme.example");
     let mut row = member(State::Removed);
+    row.invited_at = Some(NOW);
     assert_eq!(plan(&facts(Some(&ada), None, Some(&row))).verdict, Verdict::Cooldown);
     row.since = NOW - Duration::from_hours(24);
     row.sends = 3;
     let decision = plan(&facts(Some(&ada), None, Some(&row)));
     assert_eq!(decision.steps, [Step::Portal(PortalVerb::AddExternal)]);
     assert_eq!(decision.ledger.map(|row| (row.generation, row.sends)), Some((2, 0)));
+}
+
+#[test]
+fn g16_whoever_left_before_being_invited_needs_no_cooldown() {
+    let ada = user("ada@acme.example");
+    let row = member(State::Removed);
+    let decision = plan(&facts(Some(&ada), None, Some(&row)));
+    assert_eq!(decision.steps, [Step::Portal(PortalVerb::AddExternal)]);
 }
 
 #[test]
