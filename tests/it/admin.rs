@@ -179,7 +179,8 @@ async fn one_person_is_resynced_by_crm_id_address_or_zuid() {
 #[tokio::test]
 async fn a_person_whom_nobody_knows_fails_the_run_with_a_sentence() {
     let bridge = Setup::demo().start().await;
-    for user in ["nobody@x.example", "999999", "no such person"] {
+    for user in ["nobody@x.example", "999999", "no such person", "..", "a/b?c=d#e", "%2e", "\u{0}"]
+    {
         let id = bridge.resync(json!({ "organization": "birch", "user": user })).await;
         bridge.settle().await;
         let run = run(&bridge, &id).await;

@@ -106,6 +106,21 @@ async fn mail_per_hour_holds_letters_back_and_none_is_lost() {
 }
 
 #[tokio::test]
+async fn a_letter_that_waited_until_the_person_had_joined_is_not_sent() {
+    let bridge = Setup::demo().start().await;
+    let busy = json!({ "kind": "reply", "at": "rcpt", "code": 450 });
+    bridge.fault("smtp", json!({}), busy).await;
+    bridge.added("birch", BO).await;
+    bridge.settle_for(Duration::from_secs(1)).await;
+    bridge.act(&format!("/organizations/birch/members/{BO}/accept"), &Value::Null).await;
+    bridge.resync(json!({ "organization": "birch", "user": BO })).await;
+    bridge.settle().await;
+    assert_eq!(bridge.membership("birch", BO).await["state"], "joined");
+    assert!(bridge.mails(BO).await.is_empty());
+    bridge.finish().await;
+}
+
+#[tokio::test]
 async fn without_invitations_no_letter_goes() {
     let bridge = Setup::demo().with("invitations", "send = false").start().await;
     bridge.added("birch", BO).await;
