@@ -79,6 +79,12 @@ impl Engine {
         allowance: &mut Allowance,
     ) -> Result<(), StoreError> {
         let (known, decision) = decide(tx, look)?;
+        // In `observe` the letter is what invites. One too many leaves the row as it was, so that a
+        // later look sees the invitation for the first time again.
+        let letter = decision.steps.contains(&Step::Invite) && self.inner.settings.send_invitations;
+        if letter && !allowance.take() {
+            return Ok(());
+        }
         let mut row = decision.ledger.clone().or_else(|| known.clone());
         let changed = decision.ledger.is_some();
         if let (true, Some(row)) = (changed, &mut row) {

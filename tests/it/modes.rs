@@ -105,6 +105,36 @@ async fn the_cap_holds_for_webhooks_that_come_while_the_portal_is_parked() {
 }
 
 #[tokio::test]
+async fn the_cap_counts_first_letters_in_observe_mode() {
+    let world = "propagate = true\npropagate_after_s = 60";
+    let setup = Setup::demo().observe("birch").world("birch", world);
+    let bridge = setup.with("guard", "max_invites = 3").start().await;
+    for id in people(&bridge, 5).await {
+        bridge.announce("birch", &id).await;
+    }
+    bridge.settle().await;
+    bridge.clock.advance(Duration::from_mins(1));
+    let run = resynced(&bridge).await;
+    assert_eq!((&run["state"], rows(&run["held"]).count()), (&json!("held"), 5));
+    assert_eq!(bridge.mails(IT).await.len(), 1);
+    let letters = async || {
+        let journal = bridge.journal().await;
+        journal.of("mail", "smtp").iter().filter(|mail| mail["subject"] != IT).count()
+    };
+    assert_eq!(letters().await, 0, "a run over the cap is held as a whole");
+    for number in 0..5 {
+        let user = format!("p{number}@partner.example");
+        bridge.resync(json!({ "organization": "birch", "user": user })).await;
+        bridge.settle().await;
+    }
+    assert_eq!(letters().await, 3, "one by one as many as the cap");
+    bridge.clock.advance(Duration::from_hours(25));
+    assert_eq!(resynced(&bridge).await["state"], "done");
+    assert_eq!(letters().await, 5, "held, and not forgotten");
+    bridge.finish().await;
+}
+
+#[tokio::test]
 async fn the_cap_is_a_window_and_gives_room_again() {
     let setup = Setup::demo().with("guard", "max_invites = 2\nwindow = \"1h\"");
     let bridge = setup.start().await;
