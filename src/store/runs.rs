@@ -182,12 +182,12 @@ pub fn children(tx: &Tx<'_>, parent: RunId) -> Result<Vec<Run>, StoreError> {
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// Whether the organization ever had a run that was carried out.
+/// Whether the organization ever had a run over everybody that was carried out.
 pub fn any_applied(tx: &Tx<'_>, organization: &OrgId) -> Result<bool, StoreError> {
     Ok(tx
         .sql()
         .prepare_cached(
-            "SELECT 1 FROM runs WHERE organization = ?1
+            "SELECT 1 FROM runs WHERE organization = ?1 AND person IS NULL
                AND state IN ('applying', 'done', 'degraded') LIMIT 1",
         )?
         .exists([organization.as_str()])?)

@@ -164,6 +164,18 @@ async fn a_first_run_that_is_to_be_planned_changes_nothing() {
 }
 
 #[tokio::test]
+async fn a_first_run_is_still_to_come_after_a_resync_of_one_person() {
+    let bridge = Setup::demo().with("birch", "first_run = \"plan\"").start().await;
+    people(&bridge, 3).await;
+    bridge.resync(json!({ "organization": "birch", "user": "p0@partner.example" })).await;
+    bridge.settle().await;
+    assert_eq!(writes(&bridge).await, 1, "an operator asked for this very person");
+    assert_eq!(resynced(&bridge).await["state"], "held");
+    assert_eq!(writes(&bridge).await, 1);
+    bridge.finish().await;
+}
+
+#[tokio::test]
 async fn scope_decides_who_is_mirrored() {
     let scope = "scope = { include = { profile = [\"Partner\"] }, \
                  exclude = { email = [\"robot@partner.example\"] } }";

@@ -128,6 +128,18 @@ async fn r29_an_internal_person_is_untouched() {
     bridge.finish().await;
 }
 
+#[tokio::test]
+async fn r29_an_address_of_an_internal_domain_is_internal_in_any_case_and_its_subdomains_are_not() {
+    let bridge = Setup::demo().start().await;
+    bridge.added("birch", "Dee@Birch.Example").await;
+    bridge.added("birch", "eve@sub.birch.example").await;
+    bridge.settle().await;
+    let journal = bridge.journal().await;
+    let adds = journal.of("write", "portal");
+    assert_eq!((adds.len(), &adds[0]["subject"]), (1, &json!("eve@sub.birch.example")));
+    bridge.finish().await;
+}
+
 const DI: &str = "
 [[people]]
 email      = \"di@elsewhere.example\"
