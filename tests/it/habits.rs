@@ -39,6 +39,35 @@ async fn a_throttled_listing_is_waited_out() {
 }
 
 #[tokio::test]
+async fn a_throttle_that_does_not_say_how_long_is_ten_minutes() {
+    let bridge = Setup::demo().start().await;
+    let body = json!({ "code": "request_limit_exceeded", "message": "Slow down." });
+    let fault = json!({ "kind": "status", "status": 400, "body": body });
+    bridge.fault("cliq.users.list", json!({}), fault).await;
+    bridge.resync(json!({ "organization": "birch" })).await;
+    bridge.settle().await;
+    let calls = bridge.journal().await.times("birch", "cliq.users.list");
+    assert_eq!(calls[1].since(calls[0]), Duration::from_mins(10));
+    bridge.finish().await;
+}
+
+#[tokio::test]
+async fn a_throttled_token_endpoint_is_no_revoked_grant() {
+    let bridge = Setup::demo().start().await;
+    let throttle = json!({ "kind": "throttle", "retry_after_s": 900 });
+    bridge.fault("oauth.token", json!({ "organization": "birch" }), throttle).await;
+    bridge.added("birch", BO).await;
+    bridge.settle_for(Duration::from_mins(5)).await;
+    assert_eq!(bridge.organization("birch").await["quarantine"], Value::Null);
+    bridge.settle().await;
+    let asked = bridge.journal().await.times("birch", "oauth.token");
+    assert_eq!(asked[1].since(asked[0]), Duration::from_mins(15), "not hammered");
+    assert_eq!(bridge.mails(BO).await.len(), 1);
+    assert!(bridge.mails("it@bridge.example").await.is_empty());
+    bridge.finish().await;
+}
+
+#[tokio::test]
 async fn a_throttled_single_read_costs_the_hint_no_attempt() {
     let bridge = Setup::demo().start().await;
     let throttle = json!({ "kind": "throttle", "retry_after_s": 40 });

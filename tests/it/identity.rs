@@ -92,6 +92,41 @@ async fn z14_a_refusal_of_the_old_id_does_not_hold_for_the_new_one() {
 }
 
 #[tokio::test]
+async fn r15_whom_an_administrator_restricted_the_bridge_does_not_restore() {
+    let bridge = Setup::demo().start().await;
+    let bo = bridge.added("birch", BO).await;
+    bridge.settle().await;
+    let member = format!("/organizations/birch/members/{BO}");
+    for (act, state) in [("accept", "joined"), ("restrict", "restricted"), ("activate", "joined")] {
+        bridge.act(&format!("{member}/{act}"), &Value::Null).await;
+        for kind in ["user.deactivated", "user.activated"] {
+            bridge.webhook("crmplus", &bridge.event(kind, "birch", &bo)).await;
+        }
+        resynced(&bridge).await;
+        assert_eq!(bridge.membership("birch", BO).await["state"], state, "after {act}");
+    }
+    assert_eq!(bridge.journal().await.effects().len(), 2, "the add and its letter");
+    bridge.finish().await;
+}
+
+#[tokio::test]
+async fn whom_an_administrator_removed_from_cliq_the_bridge_does_not_put_back() {
+    let bridge = Setup::demo().start().await;
+    let bo = bridge.added("birch", BO).await;
+    bridge.settle().await;
+    for act in ["accept", "remove"] {
+        bridge.act(&format!("/organizations/birch/members/{BO}/{act}"), &Value::Null).await;
+        resynced(&bridge).await;
+    }
+    bridge.announce("birch", &bo).await;
+    bridge.settle().await;
+    bridge.resync(json!({ "organization": "birch", "user": BO })).await;
+    bridge.settle().await;
+    assert_eq!(bridge.journal().await.effects().len(), 2, "the add and its letter");
+    bridge.finish_with_leftovers("that a member left is judged by reconciliation").await;
+}
+
+#[tokio::test]
 async fn i12_listings_of_several_pages_are_read_to_their_end() {
     let bridge = Setup::demo().with("invitations", "send = false").start().await;
     for number in 0..210 {
