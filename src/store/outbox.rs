@@ -328,15 +328,21 @@ pub fn cause(tx: &Tx<'_>, id: ActionId) -> Result<Cause, StoreError> {
         })?)
 }
 
-/// Letters sent since `from`: how many, and when the oldest of them went.
-pub fn letters_since(tx: &Tx<'_>, from: Timestamp) -> Result<(u32, Option<Timestamp>), StoreError> {
+/// Letters sent since `from` or on their way now: how many, and when the oldest of them went.
+pub fn letters_since(
+    tx: &Tx<'_>,
+    from: Timestamp,
+    boot: BootId,
+) -> Result<(u32, Option<Timestamp>), StoreError> {
     Ok(tx
         .sql()
         .prepare_cached(
-            "SELECT count(*), min(finished_at) FROM actions
-             WHERE finished_at > ?1 AND state = 'done' AND lane = 'letter'",
+            "SELECT count(*) + (SELECT count(*) FROM actions
+                                WHERE lane = 'letter' AND state = 'waiting' AND boot = ?2),
+                    min(finished_at)
+             FROM actions WHERE finished_at > ?1 AND state = 'done' AND lane = 'letter'",
         )?
-        .query_row([from.millis()], |row| {
+        .query_row(params![from.millis(), boot.0], |row| {
             Ok((row.get(0)?, row.get::<_, Option<i64>>(1)?.map(Timestamp)))
         })?)
 }

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use cliqbridge::domain::OrgId;
+use cliqbridge::engine::Desk;
+use futures_util::future::{join, join_all};
 use serde_json::{Value, json};
 
 use super::support::Setup;
@@ -102,6 +105,33 @@ async fn mail_per_hour_holds_letters_back_and_none_is_lost() {
     assert_eq!(sent().await, 4);
     bridge.settle().await;
     assert_eq!(sent().await, 5);
+    bridge.finish().await;
+}
+
+#[tokio::test]
+async fn mail_per_hour_also_holds_for_letters_on_their_way_together() {
+    let bridge = Setup::demo().with("mail", "per_hour = 2").start().await;
+    bridge.fault("smtp", json!({ "times": null }), json!({ "kind": "hold" })).await;
+    for number in 0..4 {
+        bridge.added("birch", &format!("p{number}@partner.example")).await;
+    }
+    bridge.clock.advance(Duration::from_secs(1));
+    bridge.step(&Desk::Hints(OrgId::new("birch"))).await;
+    for _ in 0..4 {
+        bridge.step(&Desk::Access(OrgId::new("birch"))).await;
+    }
+    // Four workers at once, as in production; the server takes its time with each.
+    let letters = join_all((0..4).map(|_| bridge.step(&Desk::Letters)));
+    let release = async {
+        for _ in 0..200 {
+            bridge.act("/release", &Value::Null).await;
+        }
+    };
+    join(letters, release).await;
+    assert_eq!(bridge.journal().await.of("mail", "smtp").len(), 2);
+    bridge.clear_faults().await;
+    bridge.settle().await;
+    assert_eq!(bridge.journal().await.of("mail", "smtp").len(), 4);
     bridge.finish().await;
 }
 
