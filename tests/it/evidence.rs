@@ -154,6 +154,21 @@ async fn whoever_is_deactivated_while_the_portal_is_parked_is_not_added() {
 }
 
 #[tokio::test]
+async fn i21_whoever_is_deactivated_after_an_add_whose_answer_was_lost_is_not_forgotten() {
+    let bridge = Setup::demo().start().await;
+    bridge.fault("portal", json!({}), json!({ "kind": "apply_then_drop" })).await;
+    let bo = bridge.added("birch", BO).await;
+    bridge.settle_for(Duration::from_secs(1)).await;
+    patch_user(&bridge, &bo, json!({ "status": "inactive" })).await;
+    bridge.webhook("crmplus", &bridge.event("user.deactivated", "birch", &bo)).await;
+    bridge.settle().await;
+    let row = bridge.membership("birch", BO).await;
+    assert!(row["suspected_at"].is_string(), "reconciliation will see to it: {row}");
+    assert!(bridge.mails(BO).await.is_empty(), "nobody is invited any more");
+    bridge.finish().await;
+}
+
+#[tokio::test]
 async fn whoever_was_never_invited_and_is_activated_again_is_added_at_once() {
     let bridge = Setup::demo().start().await;
     bridge.fault("portal", json!({}), json!({ "kind": "throttle", "retry_after_s": 600 })).await;

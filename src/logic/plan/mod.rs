@@ -75,7 +75,7 @@ pub fn plan_one(policy: &Policy, facts: &Facts<'_>, now: Timestamp) -> Decision 
     let Some(user) = facts.crm else { return absent(facts.membership, now) };
     match &user.standing {
         Standing::Unknown(word) => return Decision::nothing(Verdict::UnknownStatus(word.clone())),
-        Standing::NotActive(word) => return leaving(facts.membership, word, now),
+        Standing::NotActive(word) => return leaving(policy, facts, word, now),
         Standing::Active => {}
     }
     let verdict = out_of_bounds(policy, user, facts);
@@ -313,22 +313,40 @@ fn absent(membership: Option<&Membership>, now: Timestamp) -> Decision {
     }
 }
 
-/// CRM has the row and says it is not active: positive evidence. Somebody who was never invited is
-/// simply not wanted any more; everybody else waits for reconciliation.
-fn leaving(membership: Option<&Membership>, word: &str, now: Timestamp) -> Decision {
+/// CRM has the row and says it is not active: positive evidence. Somebody who was never put into
+/// Cliq is simply not wanted any more; everybody else waits for reconciliation.
+fn leaving(policy: &Policy, facts: &Facts<'_>, word: &str, now: Timestamp) -> Decision {
     let verdict = Verdict::NotActive(word.to_owned());
-    match membership {
-        Some(known) if known.state == State::Wanted => {
-            let mut row = known.clone();
-            enter(&mut row, State::Removed, now);
-            keep(row, verdict)
-        }
-        Some(known) if known.is_live() && known.suspected_at.is_none() => {
-            let mut row = known.clone();
-            row.suspected_at = Some(now);
-            keep(row, verdict)
-        }
-        _ => Decision::nothing(verdict),
+    let Some(known) = facts.membership else { return Decision::nothing(verdict) };
+    let mut row = known.clone();
+    if row.state == State::Wanted {
+        // An add whose answer was lost may have had its effect: whoever is in must not be
+        // forgotten (I21).
+        let state = match facts.cliq {
+            Matched::One(cliq) if classify(policy, cliq) == Class::External => {
+                row.external = true;
+                row.cliq_id = Some(cliq.id.clone());
+                shown(cliq.presence)
+            }
+            _ => State::Removed,
+        };
+        enter(&mut row, state, now);
+    }
+    if row.is_live() && row.suspected_at.is_none() {
+        row.suspected_at = Some(now);
+    }
+    if row == *known {
+        return Decision::nothing(verdict);
+    }
+    keep(row, verdict)
+}
+
+/// The state that a Cliq row shows; one that does not say counts as an open invitation.
+fn shown(presence: Presence) -> State {
+    match presence {
+        Presence::Active => State::Joined,
+        Presence::Inactive => State::Restricted,
+        Presence::Pending | Presence::Unknown => State::Invited,
     }
 }
 
