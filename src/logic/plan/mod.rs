@@ -291,14 +291,14 @@ fn joined(mut row: Membership, now: Timestamp) -> Decision {
 
 /// Cliq shows the account blocked. Only what the bridge itself blocked is ever restored (R15).
 fn restricted(policy: &Policy, mut row: Membership, now: Timestamp) -> Decision {
-    if row.state == State::Restricted && row.restricted_by_bridge && policy.portal_adds {
+    let known = row.state == State::Restricted;
+    enter(&mut row, State::Restricted, now);
+    // Also when this is the first look that shows what the bridge did.
+    if row.restricted_by_bridge && policy.portal_adds {
         let steps = vec![Step::Portal(PortalVerb::Restore)];
         return Decision { ledger: Some(row), steps, verdict: Verdict::Restore };
     }
-    let verdict =
-        if row.state == State::Restricted { Verdict::Settled } else { Verdict::SeenRestricted };
-    enter(&mut row, State::Restricted, now);
-    keep(row, verdict)
+    keep(row, if known { Verdict::Settled } else { Verdict::SeenRestricted })
 }
 
 /// CRM does not have the row. That is no evidence of leaving by itself (G14).

@@ -166,6 +166,35 @@ fn g5_a_removed_person_is_invited_again_only_after_the_cooldown() {
 }
 
 #[test]
+fn i21_an_inactive_user_whom_cliq_shows_is_suspected_and_not_forgotten() {
+    let gone = CrmUser {
+        standing: Standing::NotActive("inactive".to_owned()),
+        ..user("ada@acme.example")
+    };
+    let row = member(State::Wanted);
+    for (shown, state) in [
+        (Some(cliq(Presence::Pending)), State::Invited),
+        (Some(cliq(Presence::Active)), State::Joined),
+        (None, State::Removed),
+    ] {
+        let decision = plan(&facts(Some(&gone), shown.as_ref(), Some(&row)));
+        let after = decision.ledger.unwrap();
+        assert_eq!((after.state, after.suspected_at.is_some()), (state, shown.is_some()));
+        assert!(decision.steps.is_empty());
+    }
+}
+
+#[test]
+fn g16_what_the_bridge_restricted_is_restored_at_the_first_look_that_shows_it() {
+    let ada = user("ada@acme.example");
+    let row = Membership { restricted_by_bridge: true, ..member(State::Joined) };
+    let seen = cliq(Presence::Inactive);
+    let decision = plan(&facts(Some(&ada), Some(&seen), Some(&row)));
+    assert_eq!(decision.steps, [Step::Portal(PortalVerb::Restore)]);
+    assert_eq!(decision.ledger.map(|row| row.state), Some(State::Restricted));
+}
+
+#[test]
 fn g16_whoever_left_before_being_invited_needs_no_cooldown() {
     let ada = user("ada@acme.example");
     let row = member(State::Removed);
