@@ -13,16 +13,25 @@ use crate::store::{StoreError, ledger, outbox};
 /// The span of `mail.per_hour`.
 const HOUR: Duration = Duration::from_hours(1);
 
+/// When to look again while every letter that counts is on its way; its end rings before that.
+const ON_THE_WAY: Duration = Duration::from_mins(1);
+
 impl Engine {
     /// Until when no more letters may go, if `mail.per_hour` is used up.
     pub(super) async fn letters_full_until(
         &self,
         now: Timestamp,
     ) -> Result<Option<Timestamp>, StoreError> {
-        let (sent, oldest) =
-            self.inner.store.read(move |tx| outbox::letters_since(tx, now - HOUR, now)).await?;
-        let full = sent >= self.inner.settings.letters_per_hour;
-        Ok(oldest.filter(|_| full).map(|oldest| oldest + HOUR + Duration::from_millis(1)))
+        let boot = self.inner.boot;
+        let (sent, oldest) = self
+            .inner
+            .store
+            .read(move |tx| outbox::letters_since(tx, now - HOUR, now, boot))
+            .await?;
+        if sent < self.inner.settings.letters_per_hour {
+            return Ok(None);
+        }
+        Ok(Some(oldest.map_or(now + ON_THE_WAY, |at| at + HOUR + Duration::from_millis(1))))
     }
 
     /// Sends an invitation letter, if the person is still invited.

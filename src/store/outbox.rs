@@ -379,20 +379,24 @@ pub fn cause(tx: &Tx<'_>, id: ActionId) -> Result<Cause, StoreError> {
         })?)
 }
 
-/// Letters sent from `from` to `now`: how many, and when the oldest of them went. Those "of the
-/// future", sent under a clock that was set back since, do not count.
+/// Letters sent from `from` to `now` or on their way: how many, and when the oldest of them went.
+/// Those "of the future", sent under a clock that was set back since, do not count.
 pub fn letters_since(
     tx: &Tx<'_>,
     from: Timestamp,
     now: Timestamp,
+    boot: BootId,
 ) -> Result<(u32, Option<Timestamp>), StoreError> {
     Ok(tx
         .sql()
         .prepare_cached(
-            "SELECT count(*), min(finished_at) FROM actions
+            "SELECT count(*) + (SELECT count(*) FROM actions
+                                WHERE lane = 'letter' AND state = 'waiting' AND boot = ?3),
+                    min(finished_at)
+             FROM actions
              WHERE finished_at > ?1 AND finished_at <= ?2 AND state = 'done' AND lane = 'letter'",
         )?
-        .query_row([from.millis(), now.millis()], |row| {
+        .query_row([from.millis(), now.millis(), boot.0], |row| {
             Ok((row.get(0)?, row.get::<_, Option<i64>>(1)?.map(Timestamp)))
         })?)
 }

@@ -1,7 +1,24 @@
 //! The integration tests: one binary, so that two cores link once. Real sockets, real SQLite
 //! files, the built binary as a child; nothing sleeps to pass.
 
-#![expect(clippy::unwrap_used, reason = "a test's way to fail")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test's way to fail")]
+
+// In this process, with the clock moved by hand.
+mod admin;
+mod burst;
+mod doors;
+mod duplicates;
+mod evidence;
+mod habits;
+mod identity;
+mod laws;
+mod letters;
+mod modes;
+mod plans;
+mod refusals;
+mod restarts;
+mod support;
+mod way;
 
 // The built binary as a child, with the system's clock.
 #[path = "support/daemon.rs"]

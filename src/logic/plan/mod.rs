@@ -75,7 +75,7 @@ pub fn plan_one(policy: &Policy, facts: &Facts<'_>, now: Timestamp) -> Decision 
     let Some(user) = facts.crm else { return absent(facts.membership, now) };
     match &user.standing {
         Standing::Unknown(word) => return Decision::nothing(Verdict::UnknownStatus(word.clone())),
-        Standing::NotActive(word) => return leaving(facts.membership, word, now),
+        Standing::NotActive(word) => return leaving(policy, facts, word, now),
         Standing::Active => {}
     }
     let verdict = out_of_bounds(policy, user, facts);
@@ -178,6 +178,10 @@ fn draft(policy: &Policy, user: &CrmUser, facts: &Facts<'_>, now: Timestamp) -> 
             parked: None,
         },
     };
+    if row.crm_user_id != user.id {
+        // What the portal said of the old id does not hold for the one that succeeds it (Z14).
+        row.parked = None;
+    }
     row.crm_user_id = user.id.clone();
     row.email = email;
     row.first_name.clone_from(&user.first_name);
@@ -232,15 +236,16 @@ fn not_in_cliq(policy: &Policy, user: &CrmUser, mut row: Membership, now: Timest
     }
     match row.state {
         State::Wanted => {}
-        // Nobody ever invited this person, so there is nothing to cool down from.
-        State::Removed if row.invited_at.is_none() => enter(&mut row, State::Wanted, now),
         State::Removed | State::RemovalStaged => {
-            if now.since(row.since) < policy.readd_cooldown {
-                return keep(row, Verdict::Cooldown);
+            // The cooldown is for people who were in; whoever never was has had no mail (G5).
+            if row.invited_at.is_some() || row.cliq_id.is_some() {
+                if now.since(row.since) < policy.readd_cooldown {
+                    return keep(row, Verdict::Cooldown);
+                }
+                row.generation += 1;
+                row.sends = 0;
+                row.parked = None;
             }
-            row.generation += 1;
-            row.sends = 0;
-            row.parked = None;
             enter(&mut row, State::Wanted, now);
         }
         // A person who was here and is not shown any more: that takes two complete listings, and
@@ -303,14 +308,14 @@ fn joined(mut row: Membership, now: Timestamp) -> Decision {
 
 /// Cliq shows the account blocked. Only what the bridge itself blocked is ever restored (R15).
 fn restricted(policy: &Policy, mut row: Membership, now: Timestamp) -> Decision {
-    if row.state == State::Restricted && row.restricted_by_bridge && policy.portal_adds {
+    let known = row.state == State::Restricted;
+    enter(&mut row, State::Restricted, now);
+    // Also when this is the first look that shows what the bridge did.
+    if row.restricted_by_bridge && policy.portal_adds {
         let steps = vec![Step::Portal(PortalVerb::Restore)];
         return Decision { ledger: Some(row), steps, verdict: Verdict::Restore };
     }
-    let verdict =
-        if row.state == State::Restricted { Verdict::Settled } else { Verdict::SeenRestricted };
-    enter(&mut row, State::Restricted, now);
-    keep(row, verdict)
+    keep(row, if known { Verdict::Settled } else { Verdict::SeenRestricted })
 }
 
 /// CRM does not have the row. That is no evidence of leaving by itself (G14).
@@ -325,22 +330,40 @@ fn absent(membership: Option<&Membership>, now: Timestamp) -> Decision {
     }
 }
 
-/// CRM has the row and says it is not active: positive evidence. Somebody who was never invited is
-/// simply not wanted any more; everybody else waits for reconciliation.
-fn leaving(membership: Option<&Membership>, word: &str, now: Timestamp) -> Decision {
+/// CRM has the row and says it is not active: positive evidence. Somebody who was never put into
+/// Cliq is simply not wanted any more; everybody else waits for reconciliation.
+fn leaving(policy: &Policy, facts: &Facts<'_>, word: &str, now: Timestamp) -> Decision {
     let verdict = Verdict::NotActive(word.to_owned());
-    match membership {
-        Some(known) if known.state == State::Wanted => {
-            let mut row = known.clone();
-            enter(&mut row, State::Removed, now);
-            keep(row, verdict)
-        }
-        Some(known) if known.is_live() && known.suspected_at.is_none() => {
-            let mut row = known.clone();
-            row.suspected_at = Some(now);
-            keep(row, verdict)
-        }
-        _ => Decision::nothing(verdict),
+    let Some(known) = facts.membership else { return Decision::nothing(verdict) };
+    let mut row = known.clone();
+    if row.state == State::Wanted {
+        // An add whose answer was lost may have had its effect: whoever is in must not be
+        // forgotten (I21).
+        let state = match facts.cliq {
+            Matched::One(cliq) if classify(policy, cliq) == Class::External => {
+                row.external = true;
+                row.cliq_id = Some(cliq.id.clone());
+                shown(cliq.presence)
+            }
+            _ => State::Removed,
+        };
+        enter(&mut row, state, now);
+    }
+    if row.is_live() && row.suspected_at.is_none() {
+        row.suspected_at = Some(now);
+    }
+    if row == *known {
+        return Decision::nothing(verdict);
+    }
+    keep(row, verdict)
+}
+
+/// The state that a Cliq row shows; one that does not say counts as an open invitation.
+fn shown(presence: Presence) -> State {
+    match presence {
+        Presence::Active => State::Joined,
+        Presence::Inactive => State::Restricted,
+        Presence::Pending | Presence::Unknown => State::Invited,
     }
 }
 

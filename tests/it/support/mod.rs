@@ -1,0 +1,14 @@
+//! What the in-process tests stand on: the real application and the real sandbox over real sockets,
+//! on one clock that only the test moves.
+//!
+//! Deliberately absent: anything that a single test needs; and child processes, which have their own
+//! support.
+
+pub mod clock;
+pub mod harness;
+pub mod setup;
+pub mod traces;
+
+pub use harness::{Answer, Bridge};
+pub use setup::Setup;
+pub use traces::Journal;

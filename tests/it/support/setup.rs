@@ -1,0 +1,210 @@
+//! The demo's world and a configuration for it, with what a test wants otherwise.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use cliqbridge::sandbox::{Urls, World};
+
+use super::harness::Bridge;
+
+pub const ADMIN_TOKEN: &str = "token-of-the-integration-tests";
+
+/// The address our letters come from; Zoho's own come from another.
+pub const OURS: &str = "access@bridge.example";
+
+const SECRETS: [(&str, &str); 10] = [
+    ("crmplus", "whsec_ZGVtby1zZWNyZXQtb2YtdGhlLWNybXBsdXMtc291cmNl"),
+    ("deluge", "secret-of-the-deluge-source"),
+    ("billing", "secretofthebilling"),
+    ("admin", ADMIN_TOKEN),
+    ("acme_client", "fake-acme-client-secret"),
+    ("acme_refresh", "1000.fake-acme-refresh.token"),
+    ("acme_portal", "fake-acme-portal-key"),
+    ("birch_client", "fake-birch-client-secret"),
+    ("birch_refresh", "1000.fake-birch-refresh.token"),
+    ("birch_portal", "fake-birch-portal-key"),
+];
+
+const SOURCES: &str = r#"
+[[sources]]
+name    = "crmplus"
+scheme  = "standard"
+secrets = [{ id = "a", file = "secrets/crmplus" }]
+
+[[sources]]
+name     = "deluge"
+scheme   = "raw"
+header   = "X-Bridge-Signature"
+encoding = "base64"
+secrets  = [{ id = "a", file = "secrets/deluge" }]
+
+[[sources]]
+name    = "billing"
+scheme  = "zoho-billing"
+secrets = [{ id = "a", file = "secrets/billing" }]
+"#;
+
+/// Id, name, CRM id, Cliq id, Cliq plan and OAuth client of the demo's organizations.
+const ORGANIZATIONS: [[&str; 6]; 2] = [
+    ["acme", "Acme Ltd", "60001234", "631836344", "paid", "1000.FAKEACMECLIENT"],
+    ["birch", "Birch Studio", "60005678", "745120981", "free", "1000.FAKEBIRCHCLIENT"],
+];
+
+/// Acme and Birch of the demo, both in `function` mode; every method is a difference from that.
+#[derive(Default)]
+pub struct Setup {
+    lines: BTreeMap<&'static str, String>,
+    observe: Vec<&'static str>,
+    sources: String,
+    secrets: Vec<(&'static str, &'static str)>,
+    world: Vec<(&'static str, &'static str)>,
+    tables: &'static str,
+}
+
+impl Setup {
+    pub fn demo() -> Self {
+        Self::default()
+    }
+
+    /// More lines in `[server]`, `[mail]`, `[guard]`, `[invitations]`, or in the table of `acme` or
+    /// `birch`.
+    pub fn with(mut self, section: &'static str, lines: &str) -> Self {
+        let text = self.lines.entry(section).or_default();
+        text.push_str(lines);
+        text.push('\n');
+        self
+    }
+
+    pub fn observe(mut self, organization: &'static str) -> Self {
+        self.observe.push(organization);
+        self
+    }
+
+    /// One more `[[sources]]` table, with its secrets.
+    pub fn source(mut self, table: &str, secrets: &[(&'static str, &'static str)]) -> Self {
+        write!(self.sources, "\n[[sources]]\n{table}\n").unwrap();
+        self.secrets.extend(secrets);
+        self
+    }
+
+    /// More lines in the sandbox's table of an organization.
+    pub fn world(mut self, organization: &'static str, lines: &'static str) -> Self {
+        self.world.push((organization, lines));
+        self
+    }
+
+    /// More tables at the end of the sandbox's world.
+    pub fn people(mut self, tables: &'static str) -> Self {
+        self.tables = tables;
+        self
+    }
+
+    pub async fn start(self) -> Bridge {
+        Bridge::start(&self).await
+    }
+
+    pub fn sandbox_world(&self) -> World {
+        let mut text = include_str!("../../../config/sandbox/demo.toml").to_owned();
+        for (organization, lines) in &self.world {
+            let head = format!("id            = \"{organization}\"\n");
+            assert!(text.contains(&head), "the demo world has {organization}");
+            text = text.replacen(&head, &format!("{head}{lines}\n"), 1);
+        }
+        text.push_str(self.tables);
+        World::parse(&text).expect("the test's world")
+    }
+
+    /// Writes the configuration and its secrets, as an operator would.
+    pub fn write(&self, folder: &Path, urls: &Urls) -> PathBuf {
+        let secrets = folder.join("secrets");
+        fs::create_dir(&secrets).unwrap();
+        for (name, content) in SECRETS.iter().chain(&self.secrets) {
+            fs::write(secrets.join(name), content).unwrap();
+        }
+        let file = folder.join("bridge.toml");
+        fs::write(&file, self.text(urls)).unwrap();
+        file
+    }
+
+    fn lines(&self, section: &str) -> &str {
+        self.lines.get(section).map_or("", String::as_str)
+    }
+
+    fn text(&self, urls: &Urls) -> String {
+        let mut text = format!(
+            r#"
+[server]
+listen       = "127.0.0.1:0"
+admin_listen = "127.0.0.1:0"
+public_url   = "http://127.0.0.1/"
+drain        = "5s"
+{server}
+[store]
+path = "bridge.db"
+[admin]
+bootstrap_token = {{ file = "secrets/admin" }}
+[mail]
+smtp   = "{smtp}"
+from   = "Acme Access <{OURS}>"
+admins = ["it@bridge.example"]
+{mail}
+[guard]
+{guard}
+[invitations]
+{invitations}
+{SOURCES}
+{sources}
+"#,
+            server = self.lines("server"),
+            smtp = urls.smtp,
+            mail = self.lines("mail"),
+            guard = self.lines("guard"),
+            invitations = self.lines("invitations"),
+            sources = self.sources,
+        );
+        for organization in ORGANIZATIONS {
+            self.organization(&mut text, urls, organization);
+        }
+        text
+    }
+
+    fn organization(&self, text: &mut String, urls: &Urls, facts: [&'static str; 6]) {
+        let [id, name, crm_org, cliq_org, plan, client] = facts;
+        let portal = if self.observe.contains(&id) {
+            "{ mode = \"observe\" }".to_owned()
+        } else {
+            let url = &urls.portal_urls[id];
+            let key = format!("{{ file = \"secrets/{id}_portal\" }}");
+            format!("{{ mode = \"function\", url = \"{url}\", key = {key} }}")
+        };
+        write!(
+            text,
+            r#"
+[[organizations]]
+id               = "{id}"
+name             = "{name}"
+crm_org          = "{crm_org}"
+cliq_org         = "{cliq_org}"
+internal_domains = ["{id}.example"]
+cliq_plan        = "{plan}"
+bot              = "bridge"
+portal           = {portal}
+{more}
+[organizations.zoho]
+accounts_url  = "{accounts}"
+api_url       = "{api}"
+cliq_url      = "{cliq}"
+client_id     = "{client}"
+client_secret = {{ file = "secrets/{id}_client" }}
+refresh_token = {{ file = "secrets/{id}_refresh" }}
+"#,
+            more = self.lines(id),
+            accounts = urls.accounts_url,
+            api = urls.api_url,
+            cliq = urls.cliq_url,
+        )
+        .unwrap();
+    }
+}
