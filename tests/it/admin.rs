@@ -206,7 +206,7 @@ async fn a_run_tells_how_far_it_is_and_what_it_cost() {
     // The CRM of Birch has its administrator, Cy and Bo.
     let verdicts = &done["counts"]["verdicts"];
     assert_eq!(verdicts["add"], 1, "{done}");
-    assert_eq!(done["counts"]["portal"], 1);
+    assert_eq!(done["counts"]["invitations"], 1);
     assert_eq!((&done["calls_used"], &done["calls_needed"]), (&json!(4), &json!(4)));
     let journal = bridge.journal().await;
     assert_eq!(journal.calls("birch", "crm.users.list"), 1);
@@ -273,7 +273,7 @@ async fn law_settles_a_world_with_nothing_to_do_is_left_alone() {
     assert_eq!(parent["state"], "done");
     for child in rows(&parent["runs"]) {
         assert_eq!(
-            (&child["counts"]["portal"], &child["counts"]["changed"]),
+            (&child["counts"]["invitations"], &child["counts"]["changed"]),
             (&json!(0), &json!(0))
         );
     }

@@ -9,6 +9,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::support::harness::answer;
+use super::support::traces::ADMIN;
 use super::support::{Answer, Bridge, Setup};
 
 const CY: &str = "778120000000433";
@@ -145,6 +146,8 @@ async fn an_organization_that_is_not_configured_is_ignored() {
     let bridge = Setup::demo().start().await;
     let answer = bridge.webhook("crmplus", &bridge.event("user.added", "60009999", CY)).await;
     assert_eq!((answer.status, &answer.body["status"]), (200, &json!("ignored")));
+    bridge.settle().await;
+    assert_eq!(bridge.mails(ADMIN).await.len(), 1, "something may be missed");
     bridge.finish().await;
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::support::traces::ADMIN;
 use super::support::{Bridge, Setup};
 
 const BO: &str = "bo@partner.example";
@@ -24,6 +25,9 @@ async fn g9_two_crm_users_with_one_address_are_a_conflict_without_writes() {
     bridge.patch(&path, &json!({ "email": BO })).await;
     assert_eq!(resynced(&bridge).await["counts"]["verdicts"]["conflict"], 2);
     assert!(bridge.journal().await.effects().is_empty());
+    let told = bridge.mails(ADMIN).await;
+    let [notice] = told.as_slice() else { panic!("told once: {told:?}") };
+    assert!(notice.subject().contains("one person"), "{}", notice.subject());
 
     bridge.patch(&path, &json!({ "email": EVE })).await;
     for id in [&bo, &eve] {
@@ -132,11 +136,11 @@ async fn i12_listings_of_several_pages_are_read_to_their_end() {
     for number in 0..210 {
         bridge.add("birch", &format!("p{number}@partner.example")).await;
     }
-    assert_eq!(resynced(&bridge).await["counts"]["portal"], 210);
+    assert_eq!(resynced(&bridge).await["counts"]["invitations"], 210);
     assert_eq!(bridge.journal().await.of("write", "portal").len(), 210);
 
     let run = resynced(&bridge).await;
-    assert_eq!((&run["state"], &run["counts"]["portal"]), (&json!("done"), &json!(0)));
+    assert_eq!((&run["state"], &run["counts"]["invitations"]), (&json!("done"), &json!(0)));
     // 211 rows in CRM are two pages; in Cliq one of the active, three of the pending, one of none.
     assert_eq!(run["calls_used"], 2 + 1 + 3 + 1);
     let journal = bridge.journal().await;

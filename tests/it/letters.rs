@@ -65,23 +65,45 @@ async fn i25_a_letter_refused_for_good_is_parked_and_the_rest_goes_on() {
 }
 
 #[tokio::test]
-async fn a_mail_server_that_is_down_for_a_night_and_a_day_loses_the_letter_loudly() {
+async fn a_mail_server_that_is_down_for_a_night_and_a_day_costs_nobody_the_letter() {
     let bridge = Setup::demo().start().await;
     let busy = json!({ "kind": "reply", "at": "rcpt", "code": 450 });
     bridge.fault("smtp", json!({ "times": null }), busy).await;
     bridge.added("birch", BO).await;
-    bridge.settle_for(Duration::from_hours(7)).await;
+    bridge.settle_for(Duration::from_hours(34)).await;
     let actions = bridge.admin("/status").await.body["queue"]["actions"].clone();
-    assert_eq!((&actions["waiting"], &actions["dead"]), (&json!(1), &json!(0)), "a night passes");
-    bridge.settle_for(Duration::from_hours(3)).await;
+    assert_eq!((&actions["waiting"], &actions["dead"]), (&json!(1), &json!(0)));
     bridge.clear_faults().await;
     bridge.settle().await;
-    let actions = bridge.admin("/status").await.body["queue"]["actions"].clone();
-    assert_eq!((&actions["waiting"], &actions["dead"]), (&json!(0), &json!(1)));
+    assert_eq!(bridge.mails(BO).await.len(), 1);
+    bridge.finish().await;
+}
+
+#[tokio::test]
+async fn a_letter_is_not_sent_after_its_invitation_has_run_out() {
+    let bridge = Setup::demo().with("invitations", "expire_after = \"1d\"").start().await;
+    let busy = json!({ "kind": "reply", "at": "rcpt", "code": 450 });
+    bridge.fault("smtp", json!({ "times": null }), busy).await;
+    bridge.added("birch", BO).await;
+    bridge.settle_for(Duration::from_hours(25)).await;
+    bridge.clear_faults().await;
+    bridge.settle().await;
     assert!(bridge.mails(BO).await.is_empty());
-    let told = bridge.mails("it@bridge.example").await;
-    let [notice] = told.as_slice() else { panic!("{told:?}") };
-    assert!(notice.subject().contains("Given up: letter"), "{}", notice.subject());
+    bridge.finish().await;
+}
+
+#[tokio::test]
+async fn a_refused_letter_goes_out_once_an_operator_resyncs_the_person() {
+    let bridge = Setup::demo().start().await;
+    bridge.fault("smtp", json!({}), json!({ "kind": "reply", "at": "data", "code": 550 })).await;
+    bridge.added("birch", BO).await;
+    bridge.settle().await;
+    assert!(bridge.mails(BO).await.is_empty());
+    for _ in 0..2 {
+        bridge.resync(json!({ "organization": "birch", "user": BO })).await;
+        bridge.settle().await;
+        assert_eq!(bridge.mails(BO).await.len(), 1);
+    }
     bridge.finish().await;
 }
 

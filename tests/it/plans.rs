@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::support::traces::ADMIN as IT;
 use super::support::{Bridge, Setup};
-
-const IT: &str = "it@bridge.example";
 
 async fn subscription(bridge: &Bridge, organization: &str) -> Value {
     bridge.organization(organization).await["subscription"].clone()
@@ -61,6 +60,8 @@ async fn a_billing_body_finds_its_organization_by_customer() {
     let upgraded = billing("subscription_upgraded", "b2", "c-1");
     assert_eq!(bridge.webhook("billing", &upgraded).await.body["status"], "accepted");
     assert_eq!(subscription(&bridge, "acme").await, "active");
+    bridge.settle().await;
+    assert_eq!(bridge.mails(IT).await.len(), 2, "a change of plan is news");
     bridge.finish().await;
 }
 
