@@ -83,7 +83,7 @@ impl Engine {
             || self.is_counted(tx, known.as_ref(), look.now)?
             || allowance.take();
         if !admitted {
-            hold(&mut decision);
+            hold(known.as_ref(), &mut decision);
         }
         if let Some(row) = known.as_ref().filter(|row| row.state == State::Wanted)
             && admitted
@@ -335,11 +335,12 @@ pub(super) fn invites(step: Step) -> bool {
     matches!(step, Step::Invite | Step::Portal(PortalVerb::AddExternal))
 }
 
-/// Takes the invitation out of a decision: the person stays wanted and is planned again later.
-fn hold(decision: &mut Decision) {
+/// Takes the invitation out of a decision: the person stays as before and is planned again later.
+fn hold(known: Option<&Membership>, decision: &mut Decision) {
     decision.steps.retain(|step| !invites(*step));
     if let Some(row) = &mut decision.ledger
         && row.state == State::Invited
+        && known.is_none_or(|known| known.state == State::Wanted)
     {
         row.state = State::Wanted;
         row.invited_at = None;

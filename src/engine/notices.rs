@@ -23,10 +23,6 @@ use crate::zoho::{Permit, Priority, Wait};
 /// How long a list of subscribers is gone by. A burst of invitations reads it once.
 const SUBSCRIBERS_FRESH: Duration = Duration::from_mins(2);
 
-/// What Cliq answers when none of the recipients can be reached by the bot.
-const NOT_A_SUBSCRIBER: [&str; 3] =
-    ["botmessage_no_valid_users", "bot_message_forbidden", "bot_unauthorized_message_access"];
-
 /// Longest reading of one list: longer means that it waits for a lock, and the notice can wait
 /// outside.
 const SUBSCRIBERS_READ_MAX: Duration = Duration::from_secs(45);
@@ -82,7 +78,9 @@ impl Engine {
             let sent = host.cliq.bot_message(permit, bot, &[subscriber], &message).await;
             match sent.map_err(|error| error.failure(self.now())) {
                 Ok(()) => return Ok(Ok(Effect::Told("the bot told them"))),
-                Err(Failure::Refused { code, .. }) if NOT_A_SUBSCRIBER.contains(&code.as_str()) => {
+                // Not a subscriber after all, or a bot that may not post: the next one may.
+                Err(failure @ (Failure::Refused { .. } | Failure::Unauthorized { .. })) => {
+                    tracing::warn!(organization = %host.id(), bot, error = %failure, "no notice");
                 }
                 Err(Failure::Transient { .. }) if action.failures > 0 => {
                     return Ok(Ok(Effect::Told(

@@ -255,7 +255,8 @@ fn view(run: &Run, children: &[Run]) -> RunView {
     }
 }
 
-/// The state of a request over several organizations: the least finished, else the worst.
+/// The state of a request over several organizations: the least finished, else the worst. A person
+/// whom none of them knows is a failure of the request.
 fn together(children: &[Run]) -> RunState {
     const ORDER: [RunState; 8] = [
         RunState::Reading,
@@ -267,6 +268,10 @@ fn together(children: &[Run]) -> RunState {
         RunState::Cancelled,
         RunState::Done,
     ];
+    let unknown = |child: &Run| child.state == RunState::Done && child.error.is_some();
+    if children.iter().all(unknown) {
+        return RunState::Failed;
+    }
     ORDER
         .into_iter()
         .find(|state| children.iter().any(|child| child.state == *state))

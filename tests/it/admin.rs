@@ -241,6 +241,20 @@ async fn a_resync_of_everything_has_a_run_for_each_organization() {
 }
 
 #[tokio::test]
+async fn a_person_is_resynced_wherever_known_and_known_nowhere_is_a_failure() {
+    let bridge = Setup::demo().start().await;
+    bridge.add("birch", BO).await;
+    for (user, state) in [(BO, "done"), ("nobody@partner.example", "failed")] {
+        let id = bridge.resync(json!({ "user": user })).await;
+        bridge.settle().await;
+        let parent = run(&bridge, &id).await;
+        assert_eq!((&parent["state"], rows(&parent["runs"]).count()), (&json!(state), 2));
+    }
+    assert_eq!(bridge.mails(BO).await.len(), 1);
+    bridge.finish().await;
+}
+
+#[tokio::test]
 async fn a_failed_organization_shows_in_the_run_over_all() {
     let bridge = Setup::demo().start().await;
     bridge.add("acme", BO).await;

@@ -231,3 +231,17 @@ async fn the_portal_is_called_as_often_as_the_operator_allows() {
     assert_eq!((times.len(), most_in_a_minute(&times)), (150, 60));
     bridge.finish().await;
 }
+
+#[tokio::test]
+async fn a_bot_that_may_not_post_leaves_it_to_the_letter() {
+    for call in ["cliq.bots.subscribers", "cliq.bots.message"] {
+        let bridge = Setup::demo().start().await;
+        let forbidden = json!({ "kind": "status", "status": 403 });
+        bridge.fault(call, json!({ "times": null }), forbidden).await;
+        bridge.added("birch", "ada@acme.example").await;
+        bridge.settle().await;
+        assert_eq!(bridge.mails("ada@acme.example").await.len(), 1, "{call}");
+        assert_eq!(bridge.admin("/status").await.body["queue"]["settled"], true, "{call}");
+        bridge.finish().await;
+    }
+}

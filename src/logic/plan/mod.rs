@@ -290,6 +290,11 @@ fn pending(mut row: Membership, now: Timestamp) -> Decision {
             enter(&mut row, State::Invited, now);
             keep(row, Verdict::SeenPending)
         }
+        // Found in by other ways than an add of ours that was answered: the letter is still owed.
+        State::Invited if row.is_owned() && row.sends == 0 => {
+            let verdict = Verdict::SeenPending;
+            Decision { ledger: Some(row), steps: vec![Step::Invite], verdict }
+        }
         _ => {
             let renamed = row.invited_as.as_ref().is_some_and(|address| *address != row.email);
             keep(row, if renamed { Verdict::Renamed } else { Verdict::Settled })

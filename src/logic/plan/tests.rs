@@ -238,6 +238,16 @@ fn i11_an_empty_matcher_means_nobody() {
     assert!(matches!(decision.verdict, Verdict::OutOfScope(_)), "{decision:?}");
 }
 
+#[test]
+fn r9_whoever_is_invited_and_was_never_told_is_told_once() {
+    let ada = user("ada@acme.example");
+    let seen = cliq(Presence::Pending);
+    let mut row = member(State::Invited);
+    assert_eq!(plan(&facts(Some(&ada), Some(&seen), Some(&row))).steps, [Step::Invite]);
+    row.sends = 1;
+    assert_eq!(plan(&facts(Some(&ada), Some(&seen), Some(&row))).steps, []);
+}
+
 fn any_state() -> impl Strategy<Value = State> {
     prop::sample::select(State::ALL)
 }
