@@ -236,7 +236,8 @@ async fn the_portal_is_called_as_often_as_the_operator_allows() {
 async fn a_bot_that_may_not_post_leaves_it_to_the_letter() {
     for call in ["cliq.bots.subscribers", "cliq.bots.message"] {
         let bridge = Setup::demo().start().await;
-        let forbidden = json!({ "kind": "status", "status": 403 });
+        let scope = json!({ "code": "oauthtoken_scope_invalid", "message": "no such right" });
+        let forbidden = json!({ "kind": "status", "status": 403, "body": scope });
         bridge.fault(call, json!({ "times": null }), forbidden).await;
         bridge.added("birch", "ada@acme.example").await;
         bridge.settle().await;
