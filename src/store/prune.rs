@@ -10,7 +10,7 @@ use crate::domain::Timestamp;
 /// Rows of each kind removed in one transaction, so that nobody waits long behind it.
 const CHUNK: i64 = 2_000;
 
-/// Removes up to [`CHUNK`] old rows of each kind. True if there may be more.
+/// Removes a few thousand old rows of each kind. True if there may be more.
 pub fn chunk(tx: &Tx<'_>, older_than: Timestamp) -> Result<bool, StoreError> {
     let mut more = false;
     for statement in [
