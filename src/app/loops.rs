@@ -77,7 +77,19 @@ async fn work(
     while !stop.is_cancelled() {
         // Looked at before the step: whatever rings while it works is not missed.
         wakes.borrow_and_update();
-        let next = match engine.step(&desk).await {
+        let taken = async {
+            if !desk.only_reads() {
+                return Some(engine.step(&desk).await);
+            }
+            // A read that waits for a budget or a lock may be dropped: whatever it was for is
+            // taken up at the next start.
+            tokio::select! {
+                () = stop.cancelled() => None,
+                done = engine.step(&desk) => Some(done),
+            }
+        };
+        let Some(done) = taken.await else { break };
+        let next = match done {
             Ok(Step::Worked) => {
                 failures = 0;
                 continue;

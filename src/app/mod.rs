@@ -22,7 +22,7 @@ use crate::domain::{BootId, Secret};
 use crate::engine::Engine;
 use crate::http::{self, Doors, listen};
 use crate::store::lock::StoreLock;
-use crate::store::{Store, boots};
+use crate::store::{Store, boots, orgs};
 
 /// Bytes of the store's key: as long as the hash it feeds.
 const KEY_BYTES: usize = 32;
@@ -64,14 +64,17 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>, loops: Loops) -> anyho
     let mut fresh = [0_u8; KEY_BYTES];
     getrandom::fill(&mut fresh).context("the system gives no random bytes")?;
     let (boot, key) = store
-        .write("boot", move |tx| Ok((boots::begin(tx, now)?, boots::key(tx, &Secret::new(fresh))?)))
+        .write("boot", move |tx| {
+            orgs::probe_all(tx, now)?;
+            Ok((boots::begin(tx, now)?, boots::key(tx, &Secret::new(fresh))?))
+        })
         .await?;
     let public = listen::bind(&config.server.listen)
         .await
-        .with_context(|| format!("server.listen = {:?}", config.server.listen))?;
+        .with_context(|| format!("server.listen = {}", config.server.listen))?;
     let admin = listen::bind(&config.server.admin_listen)
         .await
-        .with_context(|| format!("server.admin_listen = {:?}", config.server.admin_listen))?;
+        .with_context(|| format!("server.admin_listen = {}", config.server.admin_listen))?;
     let drain = config.server.drain;
     let doors_settings = (
         config.server.body_limit,

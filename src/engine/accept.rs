@@ -245,7 +245,11 @@ impl Engine {
                     return Ok(());
                 }
                 let notice = Notice {
-                    title: format!("The CRM Plus subscription of {organization} is {state}"),
+                    // The time makes each change news, however often the plan goes to and fro.
+                    title: format!(
+                        "The CRM Plus subscription of {organization} is {state} since {}",
+                        event_time.to_utc().format("%Y-%m-%d %H:%M:%S UTC")
+                    ),
                     body: format!(
                         "{detail}\nIt was {before} before. cliqbridge records this and changes \
                          nobody's access because of it."

@@ -284,6 +284,7 @@ impl Engine {
                     Disposition::Park { code } => {
                         outbox::settle(tx, action.id, boot, End::Parked(&code, &text), now)?;
                         park_membership(tx, &action, &code, now)?;
+                        engine.tell_letter_refused(tx, &action, &text, now)?;
                     }
                     Disposition::GiveUp => {
                         let end = End::Dead(failure.kind(), &text);
@@ -296,6 +297,42 @@ impl Engine {
             .await?;
         self.wake_outbox(&organization);
         Ok(())
+    }
+
+    /// A letter that the mail server will never take: the person is invited and does not know.
+    fn tell_letter_refused(
+        &self,
+        tx: &Tx<'_>,
+        action: &Action,
+        error: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let (Operation::Letter(_), Some(id)) = (&action.operation, action.membership) else {
+            return Ok(());
+        };
+        let organization = &action.organization;
+        let reason = format!("The mail server refused the letter: {error}");
+        let entry = Entry {
+            organization,
+            membership: Some(id),
+            actor: "bridge",
+            event: "letter_refused",
+            reason: &reason,
+            before: None,
+            after: None,
+            cause: outbox::cause(tx, action.id)?,
+            action: Some(action.id),
+        };
+        audit::record(tx, &entry, now)?;
+        let notice = Notice {
+            title: format!("A letter of {organization} was refused"),
+            body: format!(
+                "{id}: {error}\nThe person is invited and was not told. Check the address in CRM, \
+                 then resync the person to send the letter again. Further ones of today are in \
+                 the log."
+            ),
+        };
+        self.tell_admins(tx, organization, &notice, Cause::default(), now)
     }
 
     fn tell_portal_shut(

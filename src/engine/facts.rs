@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{Engine, Host};
 use crate::domain::{CrmUser, CrmUserId, Directory, Membership, Presence, Roster};
@@ -12,6 +13,9 @@ use crate::zoho::{CallError, Priority};
 /// Pages of a CRM listing and of the Cliq passes of an organization never listed before.
 const UNKNOWN_CRM_PAGES: u32 = 1;
 const UNKNOWN_CLIQ_PAGES: u32 = 3;
+
+/// Pauses before a listing that contradicted itself is tried again, and once more.
+const LISTING_PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(2)];
 
 /// What was read of one person or of all.
 pub(super) struct Sides {
@@ -41,8 +45,8 @@ impl Sides {
 pub(super) enum ReadError {
     /// The outside failed.
     Call(CallError),
-    /// A side lists nobody at all: out of bounds, whatever its status says (I7, G12). Each lists at
-    /// least whoever the credential belongs to.
+    /// CRM lists nobody at all: out of bounds, whatever its status says (I7, G12). So is a Cliq that
+    /// lists nobody and did before.
     Empty(&'static str),
     /// The store failed.
     Store(StoreError),
@@ -78,15 +82,36 @@ impl Engine {
         host: &Host,
         priority: Priority,
     ) -> Result<Arc<Sides>, ReadError> {
-        let roster = host.crm.users(priority).await?;
+        let roster = self.thrice(|| host.crm.users(priority)).await?;
         if roster.is_empty() {
             return Err(ReadError::Empty("CRM lists no user at all"));
         }
-        let directory = host.cliq.directory(host.passes(), priority).await?;
+        let passes = host.passes();
+        let directory = self.thrice(|| host.cliq.directory(passes, priority)).await?;
         if directory.is_empty() {
-            return Err(ReadError::Empty("Cliq lists no user at all"));
+            let id = host.id().clone();
+            if self.inner.store.read(move |tx| ledger::any_seen(tx, &id)).await? {
+                return Err(ReadError::Empty("Cliq lists no user at all, and did before"));
+            }
         }
         Ok(Sides::everybody(roster, directory))
+    }
+
+    /// Tries a listing again whose pages shifted while they were read; other failures of a page were
+    /// tried three times already.
+    async fn thrice<T, F>(&self, listing: impl Fn() -> F) -> Result<T, CallError>
+    where
+        F: Future<Output = Result<T, CallError>>,
+    {
+        for pause in LISTING_PAUSES {
+            match listing().await {
+                Err(CallError::Incomplete { .. }) => {
+                    self.inner.clock.wait_until(self.now() + pause).await;
+                }
+                done => return done,
+            }
+        }
+        listing().await
     }
 
     /// Reads one person: the CRM row, then the Cliq row by the remembered id, else by the zuid,

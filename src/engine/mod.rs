@@ -72,6 +72,11 @@ impl Desk {
         }
     }
 
+    /// Whether its steps change nothing outside, so that one may be broken off.
+    pub fn only_reads(&self) -> bool {
+        matches!(self, Self::Hints(_) | Self::Runs(_))
+    }
+
     /// How many workers may take from it at once.
     pub fn workers(&self) -> usize {
         match self {

@@ -21,8 +21,10 @@ use crate::zoho::Priority;
 const LOOK_AGAIN: [Duration; 3] =
     [Duration::from_secs(30), Duration::from_mins(2), Duration::from_mins(10)];
 
-/// How often a quarantined organization is asked whether its credentials work again.
-const PROBE_EVERY: Duration = Duration::from_mins(15);
+/// How long a quarantined organization is left alone before it is asked again whether its
+/// credentials work: as long as the quarantine has lasted, within these bounds. What Zoho refuses
+/// once by mistake is over soon; what it refuses for good is not asked for all the time.
+const PROBE_AFTER: (Duration, Duration) = (Duration::from_secs(30), Duration::from_mins(15));
 
 /// People planned in one transaction: bounds how long a webhook waits behind a burst.
 const PEOPLE_PER_TRANSACTION: usize = 200;
@@ -192,6 +194,8 @@ impl Engine {
                                 (now + LOOK_AGAIN[2], true)
                             }
                         };
+                    // In quarantine the probe's time is the organization's, not the hint's.
+                    let at = if matches!(failure, Failure::Unauthorized { .. }) { now } else { at };
                     let outcome = if counts {
                         Postponed::Failed(&text)
                     } else {
@@ -235,7 +239,11 @@ impl Engine {
         self.inner
             .store
             .write("quarantine", move |tx| {
-                if !orgs::quarantine(tx, &organization, &cause, now + PROBE_EVERY, now)? {
+                let lasted = orgs::state(tx, &organization)?
+                    .quarantined
+                    .map_or(Duration::ZERO, |quarantine| now.since(quarantine.since));
+                let probe_at = now + lasted.clamp(PROBE_AFTER.0, PROBE_AFTER.1);
+                if !orgs::quarantine(tx, &organization, &cause, probe_at, now)? {
                     return Ok(());
                 }
                 let notice = Notice {

@@ -59,7 +59,8 @@ struct Counts {
     adds: u32,
     changed: u32,
     verdicts: BTreeMap<&'static str, u32>,
-    calls: usize,
+    /// Calls that reading took; unknown when it failed.
+    calls: Option<usize>,
 }
 
 impl Counts {
@@ -216,7 +217,9 @@ impl Engine {
             let why = format!("no CRM user of {} has this id, zuid or address", host.id());
             // Asked of every organization, most of them need not know the person.
             let state = if run.parent.is_some() { RunState::Done } else { RunState::Failed };
-            self.note_run(run.id, state, &Counts::default(), &[], Some(why)).await?;
+            let calls = sides.roster.pages() + sides.directory.pages();
+            let counts = Counts { calls: Some(calls), ..Counts::default() };
+            self.note_run(run.id, state, &counts, &[], Some(why)).await?;
             return Ok(());
         }
         let calls = sides.roster.pages() + sides.directory.pages();
@@ -234,7 +237,7 @@ impl Engine {
         calls: usize,
         held: Option<&'static str>,
     ) -> Result<(), ReadError> {
-        let mut counts = Counts { calls, ..Counts::default() };
+        let mut counts = Counts { calls: Some(calls), ..Counts::default() };
         let wanted = self.count_adds(host, run, sides, &people, &mut counts).await?;
         let organization = host.id().clone();
         let (engine, now) = (self.clone(), self.now());

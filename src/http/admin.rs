@@ -54,6 +54,10 @@ pub(super) async fn resync(
             "dry runs are not in this version; nothing was done",
         ));
     }
+    if asked.user.as_ref().is_some_and(|user| user.trim().is_empty()) {
+        let detail = "user is a CRM id, a zuid or an address; leave it out to mean everybody";
+        return Err(Problem::new(StatusCode::BAD_REQUEST, detail));
+    }
     let asked = Asked { organization: asked.organization, user: asked.user };
     let one = asked.organization.is_some();
     let requested = match doors.engine.resync(asked, Trigger::Manual).await {

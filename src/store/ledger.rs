@@ -213,6 +213,17 @@ pub fn tally(tx: &Tx<'_>) -> Result<Vec<(String, String, i64)>, StoreError> {
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
+/// Whether Cliq ever showed anybody of the organization.
+pub fn any_seen(tx: &Tx<'_>, organization: &OrgId) -> Result<bool, StoreError> {
+    Ok(tx
+        .sql()
+        .prepare_cached(
+            "SELECT 1 FROM memberships WHERE organization = ?1
+               AND (cliq_id IS NOT NULL OR state IN ('invited', 'joined', 'restricted')) LIMIT 1",
+        )?
+        .exists([organization.as_str()])?)
+}
+
 /// Whether the invitation cap counts this membership already: an add or a first letter waits, or
 /// went out since `from`.
 pub fn counts_as_invited(

@@ -134,6 +134,20 @@ pub fn quarantine(
     Ok(fresh)
 }
 
+/// Lets every quarantined organization be asked at once: at a start, its credentials may be new.
+pub fn probe_all(tx: &Tx<'_>, now: Timestamp) -> Result<(), StoreError> {
+    tx.sql().execute(
+        "UPDATE organizations SET probe_at = min(probe_at, ?1) WHERE quarantined_at IS NOT NULL",
+        [now.millis()],
+    )?;
+    tx.sql().execute(
+        "UPDATE hints SET next_at = min(next_at, ?1) WHERE looks = 0 AND organization IN
+           (SELECT id FROM organizations WHERE quarantined_at IS NOT NULL)",
+        [now.millis()],
+    )?;
+    Ok(())
+}
+
 /// When a quarantined organization may be asked again; `None` when it is not quarantined.
 pub fn probe_at(tx: &Tx<'_>, organization: &OrgId) -> Result<Option<Timestamp>, StoreError> {
     Ok(tx

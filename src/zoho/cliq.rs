@@ -13,7 +13,7 @@ use super::account::{Account, Ask};
 use super::error::CallError;
 use super::gate::Priority;
 use super::listing::{Listed, Listing, Silence};
-use super::wire::{BAD_PATH, address, malformed, needed, text};
+use super::wire::{BAD_PATH, address, malformed, text};
 use crate::config;
 use crate::domain::budget::Group;
 use crate::domain::{CliqId, CliqUser, Directory, Email, Presence, Zuid};
@@ -81,8 +81,14 @@ impl Client {
             }
             Err(error) => return Err(error),
         };
-        let user = needed(GET, body)?;
-        let user = user.get("data").and_then(|row| read_user(row, Presence::Unknown));
+        // No body, or an empty `data`, is how Zoho says "nobody" elsewhere (contract section 6,
+        // habit 6).
+        let Some(body) = body else { return Ok(None) };
+        let data = body.get("data").ok_or_else(|| malformed(GET, "no data in it"))?;
+        if data.is_null() || data.as_object().is_some_and(serde_json::Map::is_empty) {
+            return Ok(None);
+        }
+        let user = read_user(data, Presence::Unknown);
         let user = user.ok_or_else(|| malformed(GET, "no user in it"))?;
         if user.id.as_str() != id && user.zuid.as_ref().is_none_or(|zuid| zuid.as_str() != id) {
             return Err(malformed(GET, "not the user that was asked for"));

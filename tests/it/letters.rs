@@ -99,6 +99,10 @@ async fn a_refused_letter_goes_out_once_an_operator_resyncs_the_person() {
     bridge.added("birch", BO).await;
     bridge.settle().await;
     assert!(bridge.mails(BO).await.is_empty());
+    assert_eq!(bridge.mails("it@bridge.example").await.len(), 1, "somebody has to know");
+    let id = bridge.membership("birch", BO).await["id"].as_str().unwrap().to_owned();
+    let shown = bridge.admin(&format!("/memberships/{id}")).await.body;
+    assert_eq!(shown["history"][0]["event"], "letter_refused", "{shown}");
     for _ in 0..2 {
         bridge.resync(json!({ "organization": "birch", "user": BO })).await;
         bridge.settle().await;

@@ -68,6 +68,17 @@ async fn i12_a_short_page_with_the_more_flag_is_no_end() {
 }
 
 #[tokio::test]
+async fn a_last_page_may_leave_the_paging_words_out() {
+    let silent = |range| json(&json!({ "data": rows(range), "next_token": "" }));
+    for (answers, total) in [
+        (vec![silent(0..2)], 2),
+        (vec![page(&rows(0..PAGE), Some("a")), silent(PAGE..2 * PAGE)], 2 * PAGE),
+    ] {
+        assert_eq!(directory(Fake::list(answers).await, false).await.unwrap().len(), total);
+    }
+}
+
+#[tokio::test]
 async fn i3_a_listing_that_contradicts_itself_is_incomplete() {
     let two = rows(0..2);
     let no_id = json!({"data": [{"email_id": "a@x.example"}], "has_more": false});
@@ -77,7 +88,7 @@ async fn i3_a_listing_that_contradicts_itself_is_incomplete() {
         (vec![page(&[row(1), row(1)], None)], "an id twice in a page"),
         (vec![json(&json!({"data": two, "has_more": true}))], "more without a token"),
         (vec![json(&json!({"data": two, "has_more": true, "next_token": ""}))], "an empty token"),
-        (vec![json(&json!({ "data": two }))], "no word about more"),
+        (vec![json(&json!({ "data": rows(0..PAGE) }))], "a full page and no word about more"),
         (vec![page(&two, Some("a")), status(204, "")], "204 after a promise"),
         (vec![json(&no_id)], "a row without an id"),
         (vec![json(&json!({"users": two})), json(&json!({"users": two}))], "offset ignored"),
