@@ -8,6 +8,7 @@ pub mod audit;
 pub mod boots;
 pub mod hints;
 pub mod inbox;
+pub mod joins;
 pub mod ledger;
 pub mod lock;
 pub mod manners;
@@ -18,6 +19,7 @@ pub mod runs;
 mod schema;
 #[cfg(test)]
 mod tests;
+pub mod ticks;
 mod writer;
 
 use std::os::unix::fs::OpenOptionsExt;
