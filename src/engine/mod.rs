@@ -10,6 +10,7 @@ mod channels;
 mod clockwork;
 mod deliver;
 mod facts;
+mod guard;
 mod host;
 mod letters;
 mod notices;
