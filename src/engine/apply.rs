@@ -2,7 +2,7 @@
 
 use super::facts::Sides;
 use super::{Engine, Host};
-use crate::domain::letter::{Invitation, Notice};
+use crate::domain::letter::{Invitation, Kind, Notice};
 use crate::domain::membership::{Membership, State};
 use crate::domain::{CrmUserId, Lane, Operation, OrgId, PortalVerb, Standing, Timestamp};
 use crate::logic::plan::{Decision, Facts, Step, Verdict, matching, plan_one};
@@ -179,6 +179,12 @@ impl Engine {
             invited_at: invited_at.to_rfc3339(),
             expires_at: (invited_at + self.inner.settings.expire_after).to_rfc3339(),
             language: row.language.clone(),
+            time_zone: String::new(),
+            kind: Kind::First,
+            has_account: true,
+            channels: Vec::new(),
+            thread: None,
+            unsubscribe: None,
         };
         let mut operations = Vec::new();
         if self.inner.settings.send_invitations {

@@ -11,3 +11,4 @@ pub mod plan;
 pub mod retry;
 pub mod schedule;
 pub mod signature;
+mod words;
