@@ -8,9 +8,9 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 use crate::clock::Clock;
-use crate::config::{Config, Organization, Portal};
+use crate::config::{Config, OnFreeDowngrade, Organization, Portal};
 use crate::domain::budget::Group;
-use crate::domain::policy::Policy;
+use crate::domain::policy::{Limits, Policy, Timing};
 use crate::domain::{BootId, Secret};
 use crate::engine::{Engine, Host, Parts, Settings};
 use crate::mail::Mailer;
@@ -50,9 +50,23 @@ pub(super) async fn engine(
         letters_per_hour: config.mail.per_hour,
         admins: config.mail.admins.clone(),
         send_invitations: config.invitations.send,
-        expire_after: config.invitations.expire_after,
-        max_invites: config.guard.max_invites,
-        guard_window: config.guard.window,
+        timing: Timing {
+            expire_after: config.invitations.expire_after,
+            signup_expire_after: config.invitations.signup_expire_after,
+            reminders: config.invitations.reminders,
+            remind_every: config.invitations.remind_every,
+            overdue_after: config.invitations.overdue_after,
+            quiet_hours: config.invitations.quiet_hours,
+            time_zone: config.schedule.time_zone,
+        },
+        limits: Limits {
+            max_removals: config.guard.max_removals,
+            max_percent: config.guard.max_percent,
+            max_invites: config.guard.max_invites,
+            window: config.guard.window,
+        },
+        schedule: config.schedule.clone(),
+        public_url: config.server.public_url.clone(),
         keep: DAY * config.store.keep_days,
     };
     let recorder = recorder(store.clone());
@@ -110,6 +124,9 @@ fn host(
             mirror_unconfirmed: organization.mirror_unconfirmed,
             portal_adds: portal.is_some(),
             cliq_plan: organization.cliq_plan,
+            restrict_on_free_downgrade: organization.on_free_downgrade == OnFreeDowngrade::Restrict,
+            grace: config.guard.grace,
+            remove_after: config.guard.remove_after,
             expire_after: config.invitations.expire_after,
             readd_cooldown: READD_COOLDOWN,
         },

@@ -81,6 +81,8 @@ pub(super) const ORGANIZATION: &[&str] = &[
     "crmplus_paid_types",
     "licences",
     "cliq_licences",
+    "assign_licence",
+    "watch",
 ];
 /// `organizations.portal`
 pub(super) const PORTAL: &[&str] = &["mode", "url", "key", "header", "per_minute"];
@@ -91,7 +93,9 @@ pub(super) const MATCHER: &[&str] = &["all", "profile", "role", "domain", "email
 /// `organizations.scope.exclude`
 pub(super) const EXCLUDE: &[&str] = &["profile", "role", "domain", "email"];
 /// `[[organizations.channels]]`
-pub(super) const CHANNEL: &[&str] = &["channel", "when"];
+pub(super) const CHANNEL: &[&str] = &["channel", "when", "internals"];
+/// `organizations.watch`
+pub(super) const WATCH: &[&str] = &["source", "events"];
 /// `organizations.billing`
 pub(super) const BILLING: &[&str] = &["customer_id", "subscription_id"];
 /// `[guard]`
@@ -101,6 +105,7 @@ pub(super) const GUARD: &[&str] =
 pub(super) const INVITATIONS: &[&str] = &[
     "send",
     "expire_after",
+    "signup_expire_after",
     "reminders",
     "remind_every",
     "overdue_after",
@@ -133,6 +138,8 @@ pub(super) const ALL: &[(&str, &[&str])] = &[
     ("organizations.scope.exclude", EXCLUDE),
     ("organizations.channels", CHANNEL),
     ("organizations.channels.when", MATCHER),
+    ("organizations.assign_licence", MATCHER),
+    ("organizations.watch", WATCH),
     ("organizations.billing", BILLING),
     ("guard", GUARD),
     ("invitations", INVITATIONS),

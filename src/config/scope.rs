@@ -49,7 +49,16 @@ fn read_channel(section: &Section<'_>) -> Option<Channel> {
     } else {
         Matcher::default()
     };
-    Some(Channel { channel: channel?, when })
+    let internals = section.or("internals", false, leaf::flag);
+    Some(Channel { channel: channel?, when, internals })
+}
+
+/// `organizations.assign_licence`: who gets a paid licence; absent is nobody.
+pub(super) fn read_licensed(organization: &Section<'_>) -> Option<Matcher> {
+    organization.has("assign_licence").then(|| {
+        let section = organization.section("assign_licence", keys::MATCHER);
+        not_empty(&section, read_matcher, "remove it to assign no licences, or list values")
+    })
 }
 
 /// An empty matcher matches nobody (I11), which nobody means; not said on top of another mistake.

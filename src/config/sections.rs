@@ -184,8 +184,27 @@ pub struct Organization {
     pub billing_customers: BTreeSet<String>,
     /// `billing.subscription_id`
     pub billing_subscriptions: BTreeSet<String>,
-    /// `crmplus_paid_types`: values of CRM's `paid_type` that mean an active subscription
+    /// `crmplus_paid_types`: values of CRM's `paid_type` that mean an active subscription; empty
+    /// means the first value seen
     pub crmplus_paid_types: BTreeSet<String>,
+    /// `licences`: CRM Plus licences of the organization
+    pub licences: Option<u32>,
+    /// `cliq_licences`: paid Cliq seats of the organization
+    pub cliq_licences: Option<u32>,
+    /// `assign_licence`: external users who get a paid Cliq licence (R18); `None` is nobody
+    pub assign_licence: Option<Matcher>,
+    /// `watch`: a CRM watch as a further source of hints
+    pub watch: Option<Watch>,
+}
+
+/// `organizations.watch`: CRM notifications (contract section 3.3), registered and renewed by the
+/// bridge.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Watch {
+    /// `source`: the source, of scheme `token`, that the notifications are posted to
+    pub source: String,
+    /// `events`, such as `Users.all`
+    pub events: Vec<String>,
 }
 
 /// `organizations.first_run`
@@ -233,13 +252,15 @@ pub enum Portal {
     },
 }
 
-/// `[[organizations.channels]]`; checked now, acted on with the external-channel work.
+/// `[[organizations.channels]]`
 #[derive(Clone, Debug)]
 pub struct Channel {
     /// `channel`, its unique name
     pub channel: String,
     /// `when`
     pub when: Matcher,
+    /// `internals`: whether the organization's own people who match are added directly (R43)
+    pub internals: bool,
 }
 
 /// `[invitations]`
@@ -249,6 +270,8 @@ pub struct Invitations {
     pub send: bool,
     /// `expire_after`
     pub expire_after: Duration,
+    /// `signup_expire_after`: for channel invitations of people who have to sign up first
+    pub signup_expire_after: Duration,
     /// `reminders`: at most this many per membership and generation
     pub reminders: u32,
     /// `remind_every`

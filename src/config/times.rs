@@ -48,6 +48,7 @@ pub(super) fn read_invitations(section: &Section<'_>) -> Invitations {
     Invitations {
         send: section.or("send", true, leaf::flag),
         expire_after: duration("expire_after", 7),
+        signup_expire_after: duration("signup_expire_after", 30),
         reminders: section.or("reminders", 2, leaf::number(0..=REMINDERS_MAX)),
         remind_every: duration("remind_every", 2),
         overdue_after: duration("overdue_after", 1),

@@ -31,6 +31,41 @@ pub enum Licence {
     Paid,
 }
 
+/// What the plans of an organization mean for its external users (the downgrade table R13 to R19).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Access {
+    /// Nothing out of the ordinary.
+    #[default]
+    Normal,
+    /// Downgraded on the free Cliq plan: access is retained, nothing is written (R13, R14).
+    Retained,
+    /// Downgraded on the free Cliq plan, confirmed, and the administrator's standing choice is to
+    /// restrict (R15).
+    Restricted,
+    /// Downgraded on a paid Cliq plan: Zoho makes external users free users by itself; that is
+    /// recorded and not fought (R16, R17).
+    FreeByZoho,
+}
+
+impl Licence {
+    /// The word stored and shown.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Free => "free",
+            Self::Paid => "paid",
+        }
+    }
+
+    /// Reads [`Self::as_str`] back.
+    pub fn from_word(word: &str) -> Option<Self> {
+        match word {
+            "free" => Some(Self::Free),
+            "paid" => Some(Self::Paid),
+            _ => None,
+        }
+    }
+}
+
 impl Subscription {
     /// The word stored and shown.
     pub fn as_str(self) -> &'static str {

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::email::Email;
-use super::ids::{ActionId, MembershipId, OrgId};
+use super::ids::{ActionId, GuestId, MembershipId, OrgId};
 use super::letter::{Invitation, Notice};
 use super::time::Timestamp;
 
@@ -65,6 +65,10 @@ pub enum Operation {
     AdminMail(Email, Notice),
     /// A notice to the administrators, in the organization's admin channel.
     AdminPost(Notice),
+    /// Into a channel: an invitation or a direct add, whichever its level asks for (R41, R43).
+    ChannelAdd(GuestId),
+    /// Out of a channel, or an invitation to it cancelled.
+    ChannelRemove(GuestId),
 }
 
 impl Operation {
@@ -76,6 +80,8 @@ impl Operation {
             Self::BotNotice(_) => "bot_notice",
             Self::AdminMail(..) => "admin_mail",
             Self::AdminPost(_) => "admin_post",
+            Self::ChannelAdd(_) => "channel_add",
+            Self::ChannelRemove(_) => "channel_remove",
         }
     }
 
@@ -86,11 +92,12 @@ impl Operation {
             Self::Portal(_) => Lane::Access,
             Self::Letter(_) | Self::AdminMail(..) => Lane::Letter,
             Self::BotNotice(_) | Self::AdminPost(_) => Lane::Notice,
+            Self::ChannelAdd(_) | Self::ChannelRemove(_) => Lane::Channel,
         }
     }
 }
 
-/// Rows of one membership and lane go in order; lanes do not wait for each other.
+/// Rows of one membership (of one guest, for channels) and lane go in order; lanes do not wait for each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Lane {
     /// Adds, removals, restrictions: the portal.
@@ -101,6 +108,8 @@ pub enum Lane {
     Letter,
     /// Bot messages.
     Notice,
+    /// One person in one channel.
+    Channel,
 }
 
 impl Lane {
@@ -111,6 +120,7 @@ impl Lane {
             Self::Licence => "licence",
             Self::Letter => "letter",
             Self::Notice => "notice",
+            Self::Channel => "channel",
         }
     }
 }
@@ -136,6 +146,9 @@ pub struct Action {
     pub reason: String,
     /// Equal over retries of this row, new for every row.
     pub idempotency_key: String,
+    /// An operator asked for it by name: no plan takes it back, and what it does is the
+    /// administrators' choice.
+    pub by_operator: bool,
     /// Failures so far.
     pub failures: u32,
     /// When the row was queued.

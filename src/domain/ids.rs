@@ -101,6 +101,10 @@ row_id!(
     RunId, "run"
 );
 row_id!(
+    /// A person in, or on the way into, one mapped channel.
+    GuestId, "gst"
+);
+row_id!(
     /// One start of the daemon on this store.
     BootId, "boot"
 );

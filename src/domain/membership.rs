@@ -1,10 +1,10 @@
 //! The ledger's row: one CRM user in one organization, and where the mirror of that person stands.
 
-use std::fmt;
-
+use super::access::Licence;
 use super::email::Email;
 use super::ids::{CliqId, CrmUserId, MembershipId, OrgId, Zuid};
 use super::time::Timestamp;
+use super::words::words;
 
 /// Where a membership stands (design section 11, "States").
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,6 +45,7 @@ pub enum Origin {
 }
 
 /// A ledger row.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, not a state")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Membership {
     /// Row id.
@@ -69,6 +70,8 @@ pub struct Membership {
     pub invited_by: String,
     /// Language tag from CRM; empty when unknown.
     pub language: String,
+    /// IANA time zone from CRM; empty when unknown.
+    pub time_zone: String,
     /// Where it stands.
     pub state: State,
     /// How we came to know it.
@@ -85,8 +88,24 @@ pub struct Membership {
     pub invited_at: Option<Timestamp>,
     /// Where the portal said the person can join.
     pub join_url: Option<String>,
-    /// When evidence of leaving was first seen; nothing is done about it yet.
+    /// When evidence of leaving was first seen, from whatever source.
     pub suspected_at: Option<Timestamp>,
+    /// Since when complete CRM listings have been without the row; only such silence counts, and
+    /// only after the grace.
+    pub absent_since: Option<Timestamp>,
+    /// Whether Cliq has shown the person in this generation; only who was seen can vanish.
+    pub seen: bool,
+    /// Since when complete Cliq listings have been without a person who was seen.
+    pub unseen_since: Option<Timestamp>,
+    /// The number of the last reminder that was sent or passed over in this generation.
+    pub reminded: u32,
+    /// Whether the administrators were told that `state` lasts too long.
+    pub overdue_told: bool,
+    /// The licence that Cliq last showed, where it is looked at (R17).
+    pub licence: Option<Licence>,
+    /// The bridge has given a paid licence once; whatever becomes of it is the administrators'
+    /// choice (R18).
+    pub licence_given: bool,
     /// Set while the bridge itself holds the person restricted; only such rows are restored.
     pub restricted_by_bridge: bool,
     /// Why the access lane is parked, as a portal code (contract: "refused").
@@ -103,32 +122,6 @@ impl Membership {
     pub fn is_live(&self) -> bool {
         matches!(self.state, State::Wanted | State::Invited | State::Joined | State::Restricted)
     }
-}
-
-/// One row of the two words tables below.
-macro_rules! words {
-    ($type:ident { $($variant:ident = $word:literal),+ $(,)? }) => {
-        impl $type {
-            /// Every value, in the order of a normal life.
-            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
-
-            /// The word stored and shown.
-            pub fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $word),+ }
-            }
-
-            /// Reads [`Self::as_str`] back.
-            pub fn from_word(word: &str) -> Option<Self> {
-                match word { $($word => Some(Self::$variant),)+ _ => None }
-            }
-        }
-
-        impl fmt::Display for $type {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(self.as_str())
-            }
-        }
-    };
 }
 
 words!(State {

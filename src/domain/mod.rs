@@ -6,6 +6,7 @@
 pub mod access;
 pub mod action;
 pub mod budget;
+pub mod channel;
 pub mod cliq;
 pub mod crm;
 pub mod delivery;
@@ -14,21 +15,27 @@ pub mod failure;
 pub mod ids;
 pub mod letter;
 pub mod membership;
+pub mod person;
 pub mod policy;
 pub mod run;
 pub mod scheme;
 pub mod secret;
 pub mod time;
+mod words;
 
-pub use access::{CliqPlan, Licence, Subscription};
+pub use access::{Access, CliqPlan, Licence, Subscription};
 pub use action::{Action, Lane, Operation, PortalVerb};
+pub use channel::{ChannelFacts, Guest, GuestState};
 pub use cliq::{Class, CliqUser, Directory, Presence};
 pub use crm::{CrmUser, Roster, Standing};
 pub use delivery::{DeliveryStatus, Hint, HintKind, Subject};
 pub use email::Email;
 pub use failure::{Disposition, Failure};
-pub use ids::{ActionId, BootId, CliqId, CrmUserId, DeliveryId, MembershipId, OrgId, RunId, Zuid};
+pub use ids::{
+    ActionId, BootId, CliqId, CrmUserId, DeliveryId, GuestId, MembershipId, OrgId, RunId, Zuid,
+};
 pub use letter::{Letter, Notice};
 pub use membership::{Membership, Origin, State};
+pub use person::Home;
 pub use secret::Secret;
 pub use time::Timestamp;

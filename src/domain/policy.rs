@@ -84,10 +84,50 @@ pub struct Policy {
     pub portal_adds: bool,
     /// The organization's Cliq plan.
     pub cliq_plan: CliqPlan,
+    /// Whether external users are restricted while the free plan is downgraded: the administrator's
+    /// standing choice (R15).
+    pub restrict_on_free_downgrade: bool,
+    /// Least time between the first complete listing without somebody and a consequence.
+    pub grace: Duration,
+    /// How long a leaver stays restricted before removal.
+    pub remove_after: Duration,
     /// How long an invitation lives.
     pub expire_after: Duration,
     /// Least time between a removal and a fresh invitation of the same person (G5).
     pub readd_cooldown: Duration,
+}
+
+/// How much may be taken away (`[guard]`; design section 11, "Guard").
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// More people than this within the window are held.
+    pub max_removals: u32,
+    /// From two people on, more than this part of all owned ones is held, per cent.
+    pub max_percent: u32,
+    /// More invited people than this within the window are held.
+    pub max_invites: u32,
+    /// The window.
+    pub window: Duration,
+}
+
+/// When invitations are looked at again (`[invitations]`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Timing {
+    /// How long an invitation lives.
+    pub expire_after: Duration,
+    /// How long one lives for somebody who has to sign up first (R53).
+    pub signup_expire_after: Duration,
+    /// Reminders at most, per membership and generation.
+    pub reminders: u32,
+    /// Time between two of them.
+    pub remind_every: Duration,
+    /// How long a state may last before the administrators hear of it.
+    pub overdue_after: Duration,
+    /// No reminder and no notice in these minutes after midnight, from and until; the second may be
+    /// the next day's.
+    pub quiet_hours: Option<(u32, u32)>,
+    /// The zone of people whose own is unknown.
+    pub time_zone: chrono_tz::Tz,
 }
 
 /// What the store knows of one organization, beside its memberships.

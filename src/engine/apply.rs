@@ -4,10 +4,12 @@ use super::facts::Sides;
 use super::{Engine, Host};
 use crate::domain::letter::{Invitation, Kind, Notice};
 use crate::domain::membership::{Membership, State};
-use crate::domain::{CrmUserId, Lane, Operation, OrgId, PortalVerb, Standing, Timestamp};
+use crate::domain::{
+    Access, CrmUserId, Home, Lane, Operation, OrgId, PortalVerb, Standing, Timestamp,
+};
 use crate::logic::plan::{Decision, Facts, Step, Verdict, matching, plan_one};
 use crate::store::audit::{self, Entry};
-use crate::store::outbox::{self, Cause, NewAction};
+use crate::store::outbox::{self, Cause, NewAction, Wish};
 use crate::store::{StoreError, Tx, ledger, orgs};
 
 /// One person to be looked at, with everything that was read.
@@ -66,9 +68,9 @@ impl Engine {
         organization: &OrgId,
         now: Timestamp,
     ) -> Result<Allowance, StoreError> {
-        let from = now - self.inner.settings.guard_window;
+        let from = now - self.inner.settings.limits.window;
         let used = ledger::invited_since(tx, organization, from)?;
-        Ok(Allowance { left: self.inner.settings.max_invites.saturating_sub(used), held: 0 })
+        Ok(Allowance { left: self.inner.settings.limits.max_invites.saturating_sub(used), held: 0 })
     }
 
     /// Decides for one person, and writes ledger, audit and outbox. Answers why.
@@ -119,6 +121,7 @@ impl Engine {
                         operation: Operation::Portal(*verb),
                         reason: &reason,
                         cause: look.cause,
+                        wish: Wish::Planned,
                         not_before: look.now,
                     };
                     outbox::put(tx, &new, look.now)?;
@@ -136,7 +139,7 @@ impl Engine {
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         let Some(row) = known else { return Ok(false) };
-        ledger::counts_as_invited(tx, row.id, now - self.inner.settings.guard_window)
+        ledger::counts_as_invited(tx, row.id, now - self.inner.settings.limits.window)
     }
 
     fn tell_conflict(&self, tx: &Tx<'_>, look: &Look<'_>) -> Result<(), StoreError> {
@@ -177,7 +180,7 @@ impl Engine {
             invited_by: row.invited_by.clone(),
             join_url: row.join_url.clone().unwrap_or_else(|| host.join_url.clone()),
             invited_at: invited_at.to_rfc3339(),
-            expires_at: (invited_at + self.inner.settings.expire_after).to_rfc3339(),
+            expires_at: (invited_at + self.inner.settings.timing.expire_after).to_rfc3339(),
             language: row.language.clone(),
             time_zone: String::new(),
             kind: Kind::First,
@@ -200,6 +203,7 @@ impl Engine {
                 operation,
                 reason: "Invited: the person is told once.",
                 cause,
+                wish: Wish::Planned,
                 not_before: now,
             };
             outbox::put(tx, &new, now)?;
@@ -238,6 +242,7 @@ impl Engine {
                 operation,
                 reason: &notice.title,
                 cause,
+                wish: Wish::Planned,
                 not_before: now,
             };
             outbox::put(tx, &new, now)?;
@@ -262,7 +267,7 @@ impl Engine {
                 "{} people are waiting because `guard.max_invites` ({}) would be passed within \
                  the guard's window. If that is meant, raise it and resync the organization; if \
                  not, check `scope`.",
-                allowance.held, self.inner.settings.max_invites
+                allowance.held, self.inner.settings.limits.max_invites
             ),
         };
         self.tell_admins(tx, host.id(), &notice, Cause::default(), now)
@@ -299,7 +304,16 @@ pub(super) fn decide(
         Some(user) => matching(user, known.as_ref(), &sides.directory),
         None => crate::logic::plan::Matched::Nobody,
     };
-    let facts = Facts { crm: user, cliq, membership: asked.as_ref(), rival, was_there_before };
+    let facts = Facts {
+        crm: user,
+        cliq,
+        membership: asked.as_ref(),
+        rival,
+        was_there_before,
+        complete: sides.complete,
+        home: &Home::Elsewhere,
+        access: Access::Normal,
+    };
     let mut decision = plan_one(&host.policy, &facts, look.now);
     if decision.ledger.is_none() && asked != known {
         decision.ledger = asked;

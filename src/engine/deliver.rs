@@ -47,6 +47,10 @@ impl Engine {
             Operation::AdminMail(to, notice) => self.send_notice(&action, to, notice).await,
             Operation::BotNotice(invitation) => self.send_bot_notice(&action, invitation).await?,
             Operation::AdminPost(notice) => self.post_to_admins(&action, notice).await,
+            // Channel rows go in batches, at a desk of their own.
+            Operation::ChannelAdd(_) | Operation::ChannelRemove(_) => {
+                Ok(Effect::Needless("a channel row at the wrong desk"))
+            }
         };
         match result {
             Ok(effect) => self.book(action, effect).await?,
@@ -87,7 +91,7 @@ impl Engine {
                     Err(wait) => return Ok(Claimed::Nothing(Some(wait.until))),
                 }
             }
-            Desk::Hints(_) | Desk::Runs(_) | Desk::Notices(_) => {}
+            _ => {}
         }
         let claimed = self
             .inner

@@ -6,13 +6,17 @@
 
 mod accept;
 mod apply;
+mod channels;
+mod clockwork;
 mod deliver;
 mod facts;
+mod guard;
 mod host;
 mod letters;
 mod notices;
 mod resolve;
 mod resync;
+mod schedule;
 mod status;
 
 use std::collections::{BTreeMap, HashMap};
@@ -24,6 +28,7 @@ use sha2::Sha256;
 use tokio::sync::watch;
 
 use crate::clock::Clock;
+use crate::domain::policy::{Limits, Timing};
 use crate::domain::{BootId, OrgId, Secret, Timestamp};
 use crate::mail::Mailer;
 use crate::store::outbox::Desk as OutboxDesk;
@@ -57,6 +62,12 @@ pub enum Desk {
     Access(OrgId),
     /// Bot messages of one organization.
     Notices(OrgId),
+    /// Channel invitations, adds and removals of one organization, in batches.
+    Channels(OrgId),
+    /// The invitation clock of one organization: reminders, expiry, what lasts too long.
+    Clock(OrgId),
+    /// What one organization's schedules ask for.
+    Schedule(OrgId),
     /// Letters of all.
     Letters,
 }
@@ -65,7 +76,11 @@ impl Desk {
     /// The outbox rows of this desk; `None` for desks that read.
     fn outbox(&self) -> Option<OutboxDesk> {
         match self {
-            Self::Hints(_) | Self::Runs(_) => None,
+            Self::Hints(_)
+            | Self::Runs(_)
+            | Self::Channels(_)
+            | Self::Clock(_)
+            | Self::Schedule(_) => None,
             Self::Access(organization) => Some(OutboxDesk::Access(organization.clone())),
             Self::Notices(organization) => Some(OutboxDesk::Notices(organization.clone())),
             Self::Letters => Some(OutboxDesk::Letters),
@@ -80,9 +95,9 @@ impl Desk {
     /// How many workers may take from it at once.
     pub fn workers(&self) -> usize {
         match self {
-            Self::Hints(_) | Self::Runs(_) | Self::Notices(_) => 1,
             Self::Access(_) => PORTAL_PARALLEL,
             Self::Letters => LETTERS_PARALLEL,
+            _ => 1,
         }
     }
 }
@@ -107,12 +122,14 @@ pub struct Settings {
     pub admins: Vec<crate::domain::Email>,
     /// `invitations.send`
     pub send_invitations: bool,
-    /// `invitations.expire_after`
-    pub expire_after: Duration,
-    /// `guard.max_invites`
-    pub max_invites: u32,
-    /// `guard.window`
-    pub guard_window: Duration,
+    /// `[invitations]`: when they are looked at again
+    pub timing: Timing,
+    /// `[guard]`
+    pub limits: Limits,
+    /// `[schedule]`
+    pub schedule: crate::config::Schedule,
+    /// `server.public_url`, with a slash at its end
+    pub public_url: url::Url,
     /// `store.keep_days`, as a duration
     pub keep: Duration,
 }
@@ -201,6 +218,9 @@ impl Engine {
         match desk {
             Desk::Hints(organization) => self.resolve(organization).await,
             Desk::Runs(organization) => self.run(organization).await,
+            Desk::Channels(organization) => self.channels(organization).await,
+            Desk::Clock(organization) => self.tick_invitations(organization).await,
+            Desk::Schedule(organization) => self.tick_schedule(organization).await,
             Desk::Access(_) | Desk::Notices(_) | Desk::Letters => self.deliver(desk).await,
         }
     }
@@ -244,6 +264,7 @@ impl Engine {
     fn wake_outbox(&self, organization: &OrgId) {
         self.wake(&Desk::Access(organization.clone()));
         self.wake(&Desk::Notices(organization.clone()));
+        self.wake(&Desk::Channels(organization.clone()));
         self.wake(&Desk::Letters);
     }
 
@@ -270,6 +291,9 @@ fn desks<'a>(organizations: impl Iterator<Item = &'a OrgId>) -> Vec<Desk> {
         desks.push(Desk::Runs(organization.clone()));
         desks.push(Desk::Access(organization.clone()));
         desks.push(Desk::Notices(organization.clone()));
+        desks.push(Desk::Channels(organization.clone()));
+        desks.push(Desk::Clock(organization.clone()));
+        desks.push(Desk::Schedule(organization.clone()));
     }
     desks
 }

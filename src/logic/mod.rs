@@ -5,6 +5,7 @@
 //! an argument.
 
 pub mod event;
+pub mod guard;
 pub mod letter;
 pub mod media;
 pub mod plan;

@@ -5,12 +5,14 @@ use rusqlite::{OptionalExtension, Row, params};
 
 use super::{StoreError, Tx};
 use crate::domain::{
-    CliqId, CrmUserId, Email, Membership, MembershipId, OrgId, Origin, State, Timestamp, Zuid,
+    CliqId, CrmUserId, Email, Licence, Membership, MembershipId, OrgId, Origin, State, Timestamp,
+    Zuid,
 };
 
 const COLUMNS: &str = "id, organization, crm_user_id, zuid, cliq_id, email, invited_as, \
-     first_name, last_name, invited_by, language, state, origin, external, generation, sends, \
-     since, invited_at, join_url, suspected_at, restricted_by_bridge, parked";
+     first_name, last_name, invited_by, language, time_zone, state, origin, external, generation, \
+     sends, since, invited_at, join_url, suspected_at, absent_since, seen, unseen_since, reminded, \
+     overdue_told, licence, licence_given, restricted_by_bridge, parked";
 
 fn unreadable(column: usize, what: &str) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(column, Type::Text, what.to_owned().into())
@@ -23,31 +25,44 @@ fn email(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Email>> {
 }
 
 fn membership(row: &Row<'_>) -> rusqlite::Result<Membership> {
-    let state: String = row.get(11)?;
-    let origin: String = row.get(12)?;
+    let state: String = row.get("state")?;
+    let origin: String = row.get("origin")?;
+    let time = |column: &str| -> rusqlite::Result<Option<Timestamp>> {
+        Ok(row.get::<_, Option<i64>>(column)?.map(Timestamp))
+    };
     Ok(Membership {
-        id: MembershipId(row.get(0)?),
-        organization: OrgId::new(row.get::<_, String>(1)?),
-        crm_user_id: CrmUserId::new(row.get::<_, String>(2)?),
-        zuid: row.get::<_, Option<String>>(3)?.map(Zuid::new),
-        cliq_id: row.get::<_, Option<String>>(4)?.map(CliqId::new),
+        id: MembershipId(row.get("id")?),
+        organization: OrgId::new(row.get::<_, String>("organization")?),
+        crm_user_id: CrmUserId::new(row.get::<_, String>("crm_user_id")?),
+        zuid: row.get::<_, Option<String>>("zuid")?.map(Zuid::new),
+        cliq_id: row.get::<_, Option<String>>("cliq_id")?.map(CliqId::new),
         email: email(row, 5)?.ok_or_else(|| unreadable(5, "e-mail address"))?,
         invited_as: email(row, 6)?,
-        first_name: row.get(7)?,
-        last_name: row.get(8)?,
-        invited_by: row.get(9)?,
-        language: row.get(10)?,
-        state: State::from_word(&state).ok_or_else(|| unreadable(11, "state"))?,
-        origin: Origin::from_word(&origin).ok_or_else(|| unreadable(12, "origin"))?,
-        external: row.get(13)?,
-        generation: row.get(14)?,
-        sends: row.get(15)?,
-        since: Timestamp(row.get(16)?),
-        invited_at: row.get::<_, Option<i64>>(17)?.map(Timestamp),
-        join_url: row.get(18)?,
-        suspected_at: row.get::<_, Option<i64>>(19)?.map(Timestamp),
-        restricted_by_bridge: row.get(20)?,
-        parked: row.get(21)?,
+        first_name: row.get("first_name")?,
+        last_name: row.get("last_name")?,
+        invited_by: row.get("invited_by")?,
+        language: row.get("language")?,
+        time_zone: row.get("time_zone")?,
+        state: State::from_word(&state).ok_or_else(|| unreadable(12, "state"))?,
+        origin: Origin::from_word(&origin).ok_or_else(|| unreadable(13, "origin"))?,
+        external: row.get("external")?,
+        generation: row.get("generation")?,
+        sends: row.get("sends")?,
+        since: Timestamp(row.get("since")?),
+        invited_at: time("invited_at")?,
+        join_url: row.get("join_url")?,
+        suspected_at: time("suspected_at")?,
+        absent_since: time("absent_since")?,
+        seen: row.get("seen")?,
+        unseen_since: time("unseen_since")?,
+        reminded: row.get("reminded")?,
+        overdue_told: row.get("overdue_told")?,
+        licence: row
+            .get::<_, Option<String>>("licence")?
+            .and_then(|word| Licence::from_word(&word)),
+        licence_given: row.get("licence_given")?,
+        restricted_by_bridge: row.get("restricted_by_bridge")?,
+        parked: row.get("parked")?,
     })
 }
 
@@ -165,16 +180,20 @@ pub fn put(tx: &Tx<'_>, row: &Membership) -> Result<MembershipId, StoreError> {
         .prepare_cached(&format!(
             "INSERT INTO memberships({COLUMNS})
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17,
-                     ?18, ?19, ?20, ?21, ?22)
+                     ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30)
              ON CONFLICT(id) DO UPDATE SET
                crm_user_id = excluded.crm_user_id, zuid = excluded.zuid,
                cliq_id = excluded.cliq_id, email = excluded.email,
                invited_as = excluded.invited_as, first_name = excluded.first_name,
                last_name = excluded.last_name, invited_by = excluded.invited_by,
-               language = excluded.language, state = excluded.state, origin = excluded.origin,
-               external = excluded.external, generation = excluded.generation,
-               sends = excluded.sends, since = excluded.since, invited_at = excluded.invited_at,
-               join_url = excluded.join_url, suspected_at = excluded.suspected_at,
+               language = excluded.language, time_zone = excluded.time_zone,
+               state = excluded.state, origin = excluded.origin, external = excluded.external,
+               generation = excluded.generation, sends = excluded.sends, since = excluded.since,
+               invited_at = excluded.invited_at, join_url = excluded.join_url,
+               suspected_at = excluded.suspected_at, absent_since = excluded.absent_since,
+               seen = excluded.seen, unseen_since = excluded.unseen_since,
+               reminded = excluded.reminded, overdue_told = excluded.overdue_told,
+               licence = excluded.licence, licence_given = excluded.licence_given,
                restricted_by_bridge = excluded.restricted_by_bridge, parked = excluded.parked"
         ))?
         .execute(params![
@@ -189,6 +208,7 @@ pub fn put(tx: &Tx<'_>, row: &Membership) -> Result<MembershipId, StoreError> {
             row.last_name,
             row.invited_by,
             row.language,
+            row.time_zone,
             row.state.as_str(),
             row.origin.as_str(),
             row.external,
@@ -198,6 +218,13 @@ pub fn put(tx: &Tx<'_>, row: &Membership) -> Result<MembershipId, StoreError> {
             row.invited_at.map(Timestamp::millis),
             row.join_url,
             row.suspected_at.map(Timestamp::millis),
+            row.absent_since.map(Timestamp::millis),
+            row.seen,
+            row.unseen_since.map(Timestamp::millis),
+            row.reminded,
+            row.overdue_told,
+            row.licence.map(Licence::as_str),
+            row.licence_given,
             row.restricted_by_bridge,
             row.parked,
         ])?;

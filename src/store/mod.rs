@@ -8,16 +8,19 @@ pub mod audit;
 pub mod boots;
 pub mod hints;
 pub mod inbox;
+pub mod joins;
 pub mod ledger;
 pub mod lock;
 pub mod manners;
 pub mod orgs;
 pub mod outbox;
 pub mod prune;
+pub mod removals;
 pub mod runs;
 mod schema;
 #[cfg(test)]
 mod tests;
+pub mod ticks;
 mod writer;
 
 use std::os::unix::fs::OpenOptionsExt;

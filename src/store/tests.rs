@@ -7,14 +7,14 @@ use tempfile::TempDir;
 use super::hints::{self, Claim, Postponed};
 use super::inbox::{self, NewDelivery, Stored};
 use super::lock::StoreLock;
-use super::outbox::{self, Cause, Desk, End, NewAction, Queued};
+use super::outbox::{self, Cause, Desk, End, NewAction, Queued, Wish};
 use super::{Store, StoreError, boots, ledger, manners, runs};
 use crate::domain::budget::Group;
 use crate::domain::membership::{Membership, Origin, State};
 use crate::domain::run::{RunState, Trigger};
 use crate::domain::{
-    BootId, CrmUserId, DeliveryStatus, Email, HintKind, Lane, MembershipId, Operation, OrgId,
-    PortalVerb, Secret, Timestamp,
+    BootId, CrmUserId, DeliveryStatus, Email, HintKind, Lane, Licence, MembershipId, Operation,
+    OrgId, PortalVerb, Secret, Timestamp,
 };
 
 const NOW: Timestamp = Timestamp(1_790_000_000_000);
@@ -73,6 +73,7 @@ fn membership() -> Membership {
         last_name: "Nordin".into(),
         invited_by: String::new(),
         language: String::new(),
+        time_zone: "Europe/Stockholm".into(),
         state: State::Wanted,
         origin: Origin::Expected,
         external: false,
@@ -82,6 +83,13 @@ fn membership() -> Membership {
         invited_at: None,
         join_url: None,
         suspected_at: None,
+        absent_since: Some(NOW),
+        seen: true,
+        unseen_since: None,
+        reminded: 1,
+        overdue_told: true,
+        licence: Some(Licence::Paid),
+        licence_given: true,
         restricted_by_bridge: false,
         parked: None,
     }
@@ -94,6 +102,7 @@ fn portal<'a>(organization: &'a OrgId, row: &'a Membership, verb: PortalVerb) ->
         operation: Operation::Portal(verb),
         reason: "because",
         cause: Cause::default(),
+        wish: Wish::Planned,
         not_before: NOW,
     }
 }
@@ -255,10 +264,11 @@ async fn a_row_claimed_by_a_dead_boot_is_taken_again_with_its_key_and_only_the_c
         assert_eq!((theirs.id, &theirs.idempotency_key), (mine.id, &mine.idempotency_key));
         assert!(!outbox::settle(tx, mine.id, ME, End::Done(""), NOW)?);
         outbox::postpone(tx, &theirs, NEXT, NOW + Duration::from_secs(5), true, "503")?;
-        assert_eq!(outbox::supersede(tx, row.id, Lane::Access, NOW)?, 0, "it was tried once");
+        outbox::put(tx, &portal(&acme(), &row, PortalVerb::Restrict), NOW)?;
+        assert_eq!(outbox::tally(tx)?.waiting, 2, "it was tried once, so it is not superseded");
         let due = outbox::next_due(tx, &desk, NEXT)?;
         assert_eq!(due, Some(NOW + Duration::from_secs(5)));
-        assert_eq!(outbox::withdraw(tx, row.id, Lane::Access, NEXT, "left", NOW)?, 1);
+        assert_eq!(outbox::withdraw(tx, row.id, Lane::Access, NEXT, "left", NOW)?, 2);
         assert_eq!(outbox::next_due(tx, &desk, NEXT)?, None);
         Ok(())
     })

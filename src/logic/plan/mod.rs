@@ -15,7 +15,7 @@ pub use verdict::Verdict;
 use crate::domain::membership::{Membership, Origin, State};
 use crate::domain::policy::Policy;
 use crate::domain::{
-    Class, CliqUser, CrmUser, MembershipId, PortalVerb, Presence, Standing, Timestamp,
+    Access, Class, CliqUser, CrmUser, Home, MembershipId, PortalVerb, Presence, Standing, Timestamp,
 };
 
 /// One change that follows.
@@ -57,6 +57,12 @@ pub struct Facts<'a> {
     pub rival: bool,
     /// The CRM row was in the first complete snapshot, or there is no snapshot yet.
     pub was_there_before: bool,
+    /// Both sides were listed completely, so that silence in them means something.
+    pub complete: bool,
+    /// Where the person is at home.
+    pub home: &'a Home,
+    /// What the organization's plans mean for its external users.
+    pub access: Access,
 }
 
 /// What Cliq shows of the person.
@@ -165,6 +171,7 @@ fn draft(policy: &Policy, user: &CrmUser, facts: &Facts<'_>, now: Timestamp) -> 
             last_name: String::new(),
             invited_by: String::new(),
             language: String::new(),
+            time_zone: String::new(),
             state: State::Wanted,
             origin: Origin::Expected,
             external: false,
@@ -174,6 +181,13 @@ fn draft(policy: &Policy, user: &CrmUser, facts: &Facts<'_>, now: Timestamp) -> 
             invited_at: None,
             join_url: None,
             suspected_at: None,
+            absent_since: None,
+            seen: false,
+            unseen_since: None,
+            reminded: 0,
+            overdue_told: false,
+            licence: None,
+            licence_given: false,
             restricted_by_bridge: false,
             parked: None,
         },
@@ -188,6 +202,7 @@ fn draft(policy: &Policy, user: &CrmUser, facts: &Facts<'_>, now: Timestamp) -> 
     row.last_name.clone_from(&user.last_name);
     row.invited_by = user.created_by.clone().unwrap_or_default();
     row.language = user.language.clone().unwrap_or_default();
+    row.time_zone = user.time_zone.clone().unwrap_or_default();
     row.zuid = user.zuid.clone().or(row.zuid);
     row.suspected_at = None;
     if let Matched::One(cliq) = facts.cliq {

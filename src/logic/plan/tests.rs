@@ -9,8 +9,8 @@ use super::{Decision, Facts, Matched, Step, Verdict, classify, plan_one};
 use crate::domain::membership::{Membership, Origin, State};
 use crate::domain::policy::{ExternalWhen, Matcher, Policy};
 use crate::domain::{
-    Class, CliqId, CliqPlan, CliqUser, CrmUser, CrmUserId, Email, MembershipId, OrgId, PortalVerb,
-    Presence, Standing, Timestamp, Zuid,
+    Access, Class, CliqId, CliqPlan, CliqUser, CrmUser, CrmUserId, Email, Home, MembershipId,
+    OrgId, PortalVerb, Presence, Standing, Timestamp, Zuid,
 };
 
 const NOW: Timestamp = Timestamp(1_800_000_000_000);
@@ -28,6 +28,9 @@ fn policy() -> Policy {
         mirror_unconfirmed: false,
         portal_adds: true,
         cliq_plan: CliqPlan::Free,
+        restrict_on_free_downgrade: false,
+        grace: Duration::from_hours(24),
+        remove_after: Duration::from_hours(168),
         expire_after: Duration::from_hours(168),
         readd_cooldown: Duration::from_hours(24),
     }
@@ -70,7 +73,16 @@ fn facts<'a>(
     membership: Option<&'a Membership>,
 ) -> Facts<'a> {
     let cliq = cliq.map_or(Matched::Nobody, Matched::One);
-    Facts { crm, cliq, membership, rival: false, was_there_before: false }
+    Facts {
+        crm,
+        cliq,
+        membership,
+        rival: false,
+        was_there_before: false,
+        complete: false,
+        home: &Home::Elsewhere,
+        access: Access::Normal,
+    }
 }
 
 fn plan(facts: &Facts<'_>) -> Decision {

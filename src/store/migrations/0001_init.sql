@@ -74,6 +74,7 @@ CREATE TABLE memberships (
   last_name            TEXT    NOT NULL,
   invited_by           TEXT    NOT NULL,
   language             TEXT    NOT NULL,
+  time_zone            TEXT    NOT NULL,
   state                TEXT    NOT NULL,
   origin               TEXT    NOT NULL,
   external             INTEGER NOT NULL,
@@ -83,17 +84,120 @@ CREATE TABLE memberships (
   invited_at           INTEGER,
   join_url             TEXT,
   suspected_at         INTEGER,
+  absent_since         INTEGER,
+  seen                 INTEGER NOT NULL,
+  unseen_since         INTEGER,
+  reminded             INTEGER NOT NULL,
+  overdue_told         INTEGER NOT NULL,
+  licence              TEXT,
+  licence_given        INTEGER NOT NULL,
   restricted_by_bridge INTEGER NOT NULL,
   parked               TEXT,
   UNIQUE (organization, crm_user_id)
 );
 CREATE INDEX memberships_email ON memberships(organization, email);
 CREATE INDEX memberships_zuid ON memberships(organization, zuid) WHERE zuid IS NOT NULL;
+-- What the invitation clock looks at.
+CREATE INDEX memberships_clock ON memberships(organization) WHERE state IN ('wanted', 'invited');
+
+-- One person and one mapped channel. `membership_id` is absent for the organization's own people.
+CREATE TABLE guests (
+  id            INTEGER PRIMARY KEY AUTOINCREMENT,
+  organization  TEXT    NOT NULL,
+  channel       TEXT    NOT NULL,
+  crm_user_id   TEXT    NOT NULL,
+  membership_id INTEGER REFERENCES memberships(id),
+  state         TEXT    NOT NULL,
+  since         INTEGER NOT NULL,
+  invited_as    TEXT,
+  invited_at    INTEGER,
+  sends         INTEGER NOT NULL,
+  generation    INTEGER NOT NULL,
+  cliq_id       TEXT,
+  unseen_since  INTEGER,
+  parked        TEXT,
+  UNIQUE (organization, channel, crm_user_id)
+);
+CREATE INDEX guests_user ON guests(organization, crm_user_id);
+
+-- What was last read of each mapped channel, and why it cannot be used, if so.
+CREATE TABLE channels (
+  organization     TEXT NOT NULL,
+  channel          TEXT NOT NULL,
+  channel_id       TEXT,
+  level            TEXT,
+  name             TEXT NOT NULL DEFAULT '',
+  alive            INTEGER NOT NULL DEFAULT 0,
+  add_participants TEXT NOT NULL DEFAULT '[]',
+  may_add          INTEGER,
+  participants     INTEGER,
+  read_at          INTEGER NOT NULL,
+  problem          TEXT,
+  PRIMARY KEY (organization, channel)
+) WITHOUT ROWID;
+
+-- Members of mapped channels whom the bridge did not bring in: reported, never touched (R57, R58).
+CREATE TABLE strangers (
+  organization TEXT    NOT NULL,
+  channel      TEXT    NOT NULL,
+  cliq_id      TEXT    NOT NULL,
+  email        TEXT,
+  first_at     INTEGER NOT NULL,
+  PRIMARY KEY (organization, channel, cliq_id)
+) WITHOUT ROWID;
+
+-- Internal rows of each organization's Cliq, as last listed: where people are at home (R3).
+CREATE TABLE internals (
+  organization TEXT NOT NULL,
+  cliq_id      TEXT NOT NULL,
+  zuid         TEXT,
+  email        TEXT,
+  PRIMARY KEY (organization, cliq_id)
+) WITHOUT ROWID;
+CREATE INDEX internals_zuid ON internals(zuid) WHERE zuid IS NOT NULL;
+CREATE INDEX internals_email ON internals(email) WHERE email IS NOT NULL;
+
+-- The home last accepted of each person, by zuid, else by address; a change is held until an
+-- operator confirms it (G6).
+CREATE TABLE homes (
+  person     TEXT PRIMARY KEY,
+  home       TEXT NOT NULL,
+  since      INTEGER NOT NULL,
+  changed_to TEXT,
+  changed_at INTEGER
+) WITHOUT ROWID;
+
+-- Join links by the SHA-256 of their token.
+CREATE TABLE joins (
+  hash          BLOB    PRIMARY KEY,
+  membership_id INTEGER NOT NULL REFERENCES memberships(id),
+  generation    INTEGER NOT NULL,
+  send          INTEGER NOT NULL,
+  created_at    INTEGER NOT NULL
+) WITHOUT ROWID;
+
+-- When each scheduled job of each organization (or of all, '') last ran.
+CREATE TABLE ticks (
+  organization TEXT    NOT NULL,
+  job          TEXT    NOT NULL,
+  last_at      INTEGER NOT NULL,
+  skipped      INTEGER NOT NULL DEFAULT 0,
+  PRIMARY KEY (organization, job)
+) WITHOUT ROWID;
+
+-- CRM watch channels (contract section 3.3).
+CREATE TABLE watches (
+  organization TEXT    PRIMARY KEY,
+  channel_id   TEXT    NOT NULL,
+  token        TEXT    NOT NULL,
+  expires_at   INTEGER NOT NULL
+) WITHOUT ROWID;
 
 CREATE TABLE actions (
   id              INTEGER PRIMARY KEY AUTOINCREMENT,
   organization    TEXT    NOT NULL,
   membership_id   INTEGER REFERENCES memberships(id),
+  guest_id        INTEGER REFERENCES guests(id),
   lane            TEXT    NOT NULL,
   operation       TEXT    NOT NULL,
   payload         TEXT,
@@ -101,6 +205,8 @@ CREATE TABLE actions (
   delivery_id     INTEGER,
   run_id          INTEGER,
   idempotency_key TEXT    NOT NULL,
+  guarded         INTEGER NOT NULL DEFAULT 0,
+  by_operator     INTEGER NOT NULL DEFAULT 0,
   state           TEXT    NOT NULL DEFAULT 'waiting',
   boot            INTEGER,
   claims          INTEGER NOT NULL DEFAULT 0,
@@ -114,6 +220,9 @@ CREATE TABLE actions (
 CREATE INDEX actions_due ON actions(lane, organization, next_at) WHERE state = 'waiting';
 CREATE INDEX actions_subject ON actions(membership_id, lane) WHERE state = 'waiting';
 CREATE INDEX actions_open ON actions(state, failures) WHERE state IN ('waiting', 'parked', 'dead');
+CREATE INDEX actions_guest ON actions(guest_id) WHERE guest_id IS NOT NULL;
+-- What the removal guard counts.
+CREATE INDEX actions_guarded ON actions(organization, finished_at) WHERE guarded = 1;
 CREATE INDEX actions_membership ON actions(membership_id) WHERE membership_id IS NOT NULL;
 CREATE INDEX actions_run ON actions(run_id) WHERE run_id IS NOT NULL;
 CREATE INDEX actions_finished ON actions(finished_at) WHERE finished_at IS NOT NULL;
@@ -133,11 +242,18 @@ CREATE TABLE audit (
   action_id     INTEGER
 );
 CREATE INDEX audit_membership ON audit(membership_id);
+CREATE INDEX audit_at ON audit(organization, at);
 
 CREATE TABLE organizations (
   id                TEXT PRIMARY KEY,
   subscription      TEXT NOT NULL DEFAULT 'unknown',
   subscription_at   INTEGER,
+  -- The `paid_type` first seen in CRM's licence details, and what the last reads of them said.
+  first_paid_type   TEXT,
+  plan_read         TEXT,
+  plan_reads        INTEGER NOT NULL DEFAULT 0,
+  downgrade_approved INTEGER NOT NULL DEFAULT 0,
+  own_zuid          TEXT,
   first_snapshot_at INTEGER,
   first_run_at      INTEGER,
   crm_pages         INTEGER,

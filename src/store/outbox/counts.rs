@@ -1,0 +1,87 @@
+//! Counting rows: for the status, the limits and what administrators were told.
+
+use rusqlite::params;
+use serde::Serialize;
+
+use super::{StoreError, Tx};
+use crate::domain::{BootId, OrgId, Timestamp};
+
+/// Letters sent from `from` to `now` or on their way: how many, and when the oldest of them went.
+/// Those "of the future", sent under a clock that was set back since, do not count.
+pub fn letters_since(
+    tx: &Tx<'_>,
+    from: Timestamp,
+    now: Timestamp,
+    boot: BootId,
+) -> Result<(u32, Option<Timestamp>), StoreError> {
+    Ok(tx
+        .sql()
+        .prepare_cached(
+            "SELECT count(*) + (SELECT count(*) FROM actions
+                                WHERE lane = 'letter' AND state = 'waiting' AND boot = ?3),
+                    min(finished_at)
+             FROM actions
+             WHERE finished_at > ?1 AND finished_at <= ?2 AND state = 'done' AND lane = 'letter'",
+        )?
+        .query_row([from.millis(), now.millis(), boot.0], |row| {
+            Ok((row.get(0)?, row.get::<_, Option<i64>>(1)?.map(Timestamp)))
+        })?)
+}
+
+/// How many rows are in which state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Tally {
+    /// Waiting for their turn or a retry.
+    pub waiting: i64,
+    /// Of these, rows that have failed at least once.
+    pub retrying: i64,
+    /// Refused, waiting for an operator.
+    pub parked: i64,
+    /// Given up.
+    pub dead: i64,
+}
+
+/// Counts what is not over.
+pub fn tally(tx: &Tx<'_>) -> Result<Tally, StoreError> {
+    Ok(tx
+        .sql()
+        .prepare_cached(
+            "SELECT coalesce(sum(state = 'waiting'), 0),
+                    coalesce(sum(state = 'waiting' AND failures > 0), 0),
+                    coalesce(sum(state = 'parked'), 0), coalesce(sum(state = 'dead'), 0)
+             FROM actions WHERE state IN ('waiting', 'parked', 'dead')",
+        )?
+        .query_row([], |row| {
+            Ok(Tally {
+                waiting: row.get(0)?,
+                retrying: row.get(1)?,
+                parked: row.get(2)?,
+                dead: row.get(3)?,
+            })
+        })?)
+}
+
+/// Rows still waiting; cheap, for the high-water mark.
+pub fn waiting(tx: &Tx<'_>) -> Result<i64, StoreError> {
+    Ok(tx
+        .sql()
+        .prepare_cached("SELECT count(*) FROM actions WHERE state = 'waiting'")?
+        .query_row([], |row| row.get(0))?)
+}
+
+/// Whether administrators were told this title for this organization since `from`. Notices carry
+/// their title as the reason.
+pub fn told_since(
+    tx: &Tx<'_>,
+    organization: &OrgId,
+    title: &str,
+    from: Timestamp,
+) -> Result<bool, StoreError> {
+    Ok(tx
+        .sql()
+        .prepare_cached(
+            "SELECT 1 FROM actions WHERE operation IN ('admin_mail', 'admin_post')
+               AND organization = ?1 AND reason = ?2 AND created_at >= ?3 LIMIT 1",
+        )?
+        .exists(params![organization.as_str(), title, from.millis()])?)
+}
