@@ -182,7 +182,7 @@ impl Engine {
             invited_at: invited_at.to_rfc3339(),
             expires_at: (invited_at + self.inner.settings.timing.expire_after).to_rfc3339(),
             language: row.language.clone(),
-            time_zone: String::new(),
+            time_zone: row.time_zone.clone(),
             kind: Kind::First,
             has_account: true,
             channels: Vec::new(),

@@ -8,6 +8,7 @@ pub mod event;
 pub mod guard;
 pub mod letter;
 pub mod media;
+pub mod page;
 pub mod plan;
 pub mod retry;
 pub mod schedule;

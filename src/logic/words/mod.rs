@@ -9,7 +9,7 @@ mod language;
 pub(super) mod layout;
 
 #[cfg(test)]
-pub(super) mod tests;
+mod tests;
 
 use std::fmt;
 use std::sync::{Arc, LazyLock};
@@ -154,8 +154,6 @@ impl Speech {
     /// # Errors
     /// When there is no such sentence.
     pub(super) fn say(&self, key: &str) -> Result<String, Error> {
-        #[cfg(test)]
-        tests::note(key);
         self.language.say(key, &self.facts)
     }
 

@@ -4,7 +4,9 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 
 use super::{Facts, Language, Speech, language, languages};
-use crate::domain::Timestamp;
+use crate::domain::letter::{Invitation, Kind};
+use crate::domain::{Email, Timestamp};
+use crate::logic::{letter, page};
 
 thread_local! {
     /// Keys that were said on this thread.
@@ -14,11 +16,6 @@ thread_local! {
 /// Remembers that a sentence was asked for.
 pub(super) fn note(key: &str) {
     SAID.with_borrow_mut(|said| said.insert(key.to_owned()));
-}
-
-/// What was asked for on this thread.
-pub(in crate::logic) fn said() -> BTreeSet<String> {
-    SAID.with_borrow(Clone::clone)
 }
 
 fn tag(wanted: &[&str]) -> &'static str {
@@ -81,6 +78,52 @@ fn every_catalogue_has_exactly_the_keys_of_english() {
             language.tag
         );
     }
+}
+
+/// Invitations that differ in everything that letters, bot messages and pages tell apart.
+fn every_case() -> Vec<Invitation> {
+    let case = |has_account: bool, join_url: &str, kind: Kind| Invitation {
+        first_name: "Ada".to_owned(),
+        full_name: "Ada Lovelace".to_owned(),
+        email: "ada@acme.example".to_owned(),
+        organization: "Birch".to_owned(),
+        invited_by: "Grace Hopper".to_owned(),
+        join_url: join_url.to_owned(),
+        invited_at: "2026-11-24T07:30:00Z".to_owned(),
+        expires_at: "2026-12-01T07:30:00Z".to_owned(),
+        language: "en".to_owned(),
+        time_zone: String::new(),
+        kind,
+        has_account,
+        channels: vec!["Support".to_owned()],
+        thread: None,
+        unsubscribe: None,
+    };
+    let long = format!("https://x.example/{}", "a".repeat(300));
+    vec![
+        case(true, "https://x.example/", Kind::First),
+        case(false, "https://x.example/", Kind::Reminder { number: 1 }),
+        case(true, &long, Kind::First),
+    ]
+}
+
+#[test]
+fn every_sentence_is_used() {
+    SAID.take();
+    let to = Email::parse("ada@acme.example").unwrap();
+    for of in every_case() {
+        letter::invitation(&of, &to, "key", Timestamp(0)).unwrap();
+        letter::bot_message(&of).unwrap();
+        letter::bot_message(&Invitation { join_url: "none".to_owned(), ..of.clone() }).unwrap();
+        page::open(&of, ["en"]).unwrap();
+    }
+    for message in page::Message::ALL {
+        page::message(*message, ["en"]).unwrap();
+    }
+    let said = SAID.take();
+    let keys = language(["en"]).unwrap().keys();
+    let unused: Vec<_> = keys.difference(&said).collect();
+    assert!(unused.is_empty(), "nobody says {unused:?}");
 }
 
 #[test]
