@@ -3,7 +3,7 @@
 use super::facts::Sides;
 use super::guard::Bounds;
 use super::{Engine, Host};
-use crate::domain::letter::{Invitation, Notice};
+use crate::domain::letter::{Invitation, Kind, Notice};
 use crate::domain::membership::{Membership, State};
 use crate::domain::{
     Access, CrmUserId, Home, Lane, Operation, OrgId, PortalVerb, Standing, Timestamp,
@@ -206,6 +206,12 @@ impl Engine {
             invited_at: invited_at.to_rfc3339(),
             expires_at: (invited_at + self.inner.settings.timing.expire_after).to_rfc3339(),
             language: row.language.clone(),
+            time_zone: row.time_zone.clone(),
+            kind: Kind::First,
+            has_account: true,
+            channels: Vec::new(),
+            thread: None,
+            unsubscribe: None,
         };
         let mut operations = Vec::new();
         if self.inner.settings.send_invitations {
