@@ -9,7 +9,7 @@ use super::acts::{self, Impossible};
 use super::faults::Rule;
 use super::state::State;
 use super::wire::{Reply, Request};
-use super::{Shared, channel_acts, mailbox, pages, people, views};
+use super::{Shared, channel_acts, licences, mailbox, pages, people, views};
 use crate::domain::Timestamp;
 
 /// Answers a request below `/sandbox`.
@@ -113,10 +113,16 @@ fn in_organization(
     now: Timestamp,
 ) -> Result<Reply, Impossible> {
     match (request.method.as_str(), segments) {
-        ("PATCH", []) => acts::patch_organization(state, org, request, now),
+        ("PATCH", []) => licences::patch_organization(state, org, request, now),
         ("POST", ["crm-users"]) => acts::add_crm_user(state, org, request, now),
         ("PATCH", ["crm-users", id]) => acts::patch_crm_user(state, org, id, request, now),
         ("DELETE", ["crm-users", id]) => acts::delete_crm_user(state, org, id, now),
+        ("POST", ["members", email, "assign-licence"]) => {
+            licences::by_hand(state, org, (email, true), now)
+        }
+        ("POST", ["members", email, "revoke-licence"]) => {
+            licences::by_hand(state, org, (email, false), now)
+        }
         ("POST", ["members", email, act]) => acts::member(state, org, email, act, now),
         ("POST", ["bots", bot, "subscribers"]) => acts::subscribe(state, org, bot, request, now),
         ("PATCH", ["channels", name]) => channel_acts::patch(state, org, name, request, now),

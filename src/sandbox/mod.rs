@@ -29,6 +29,7 @@ mod entries;
 mod faults;
 mod guests;
 mod journal;
+mod licences;
 mod limits;
 mod mailbox;
 mod membership;

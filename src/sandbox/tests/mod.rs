@@ -2,6 +2,7 @@
 
 mod channels;
 mod mail;
+mod plans;
 mod portal;
 mod strictness;
 
