@@ -10,6 +10,7 @@ use serde_json::json;
 use super::entries::{CrmUserEntry, Status};
 use super::journal::{Entry, Journal, Kind};
 use super::state::{Class, Organization, State};
+use super::watch::Operation;
 use super::wire::{Reply, Request};
 use super::{build, membership};
 use crate::domain::Timestamp;
@@ -121,6 +122,7 @@ pub(super) fn add_crm_user(
         }
     }
     let zuid = realm.people.get(&person).and_then(|who| who.zuid.clone());
+    state.crm_user_changed(org, &id, Operation::Insert, now);
     record(state, "act.crm_user.add", org, &new.email, now);
     Ok(Reply::json(201, &json!({"id": id, "zuid": zuid})))
 }
@@ -165,6 +167,7 @@ pub(super) fn patch_crm_user(
     row.confirm = patch.confirm.unwrap_or(row.confirm);
     row.modified_at = now;
     let email = row.email.clone();
+    state.crm_user_changed(org, id, Operation::Update, now);
     record(state, "act.crm_user.change", org, &email, now);
     Ok(Reply::empty(204))
 }
@@ -178,6 +181,7 @@ pub(super) fn delete_crm_user(state: &mut State, org: &str, id: &str, now: Times
     "deleted".clone_into(&mut row.status);
     row.modified_at = now;
     let email = row.email.clone();
+    state.crm_user_changed(org, id, Operation::Delete, now);
     record(state, "act.crm_user.delete", org, &email, now);
     Ok(Reply::empty(204))
 }

@@ -86,7 +86,13 @@ pub(super) fn state(world: World, url: &str, now: Timestamp) -> State {
             bot.insert(realm.meet(&entry.email));
         }
     }
-    State { organizations: built, realm, journal: Journal::default(), faults: Faults::default() }
+    State {
+        organizations: built,
+        realm,
+        journal: Journal::default(),
+        faults: Faults::default(),
+        notices: Vec::new(),
+    }
 }
 
 /// Puts the people that the world names into the channels.
@@ -162,6 +168,7 @@ fn organization(entry: OrganizationEntry, realm: &Realm, now: Timestamp) -> Orga
         cliq: Vec::new(),
         bots: entry.bots.iter().map(|bot| (bot.clone(), BTreeSet::new())).collect(),
         channels,
+        watch: BTreeMap::new(),
         declined: BTreeSet::new(),
         declines: BTreeMap::new(),
         entry,

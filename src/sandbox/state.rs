@@ -11,13 +11,14 @@ use sha2::{Digest as _, Sha256};
 
 use super::accounts::Tokens;
 use super::channel::Channel;
+use super::courier::Notice;
 use super::entries::{Collaboration, OrganizationEntry, Status};
 use super::faults::Faults;
 use super::journal::Journal;
 use super::limits::Limits;
 use super::mailbox::Mail;
 use super::portal::Answers;
-use super::world;
+use super::{watch, world};
 use crate::domain::Timestamp;
 
 /// Mails kept; the oldest go first.
@@ -32,6 +33,8 @@ pub(super) struct State {
     pub(super) realm: Realm,
     pub(super) journal: Journal,
     pub(super) faults: Faults,
+    /// What CRM's notification channels are to be told; the request that caused it delivers it.
+    pub(super) notices: Vec<Notice>,
 }
 
 /// What is shared by all organizations.
@@ -100,6 +103,8 @@ pub(super) struct Organization {
     /// Bot unique name to the keys of its subscribers.
     pub(super) bots: BTreeMap<String, BTreeSet<String>>,
     pub(super) channels: Vec<Channel>,
+    /// CRM's notification channels.
+    pub(super) watch: watch::Channels,
     /// People who declined; a new CRM Plus addition asks them anew.
     pub(super) declined: BTreeSet<String>,
     /// How often each person declined; too often, and CRM Plus refuses for ever (Z5).

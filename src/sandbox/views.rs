@@ -48,6 +48,21 @@ fn organization(org: &Organization, realm: &Realm) -> Value {
     let (external_channels, quota) = org.external_channels();
     let bots: Map<String, Value> =
         org.bots.iter().map(|(bot, keys)| (bot.clone(), json!(emails(keys)))).collect();
+    let watch: Vec<Value> = org
+        .watch
+        .iter()
+        .map(|(id, channel)| {
+            let mut url = channel.notify_url.clone();
+            // Operators put secrets there.
+            url.set_query(None);
+            json!({
+                "channel_id": id,
+                "events": channel.events,
+                "notify_url": url.as_str(),
+                "expires_at": channel.expires.to_rfc3339(),
+            })
+        })
+        .collect();
     let declines: Map<String, Value> =
         org.declines.iter().filter_map(|(key, times)| Some((email(key)?, json!(times)))).collect();
     let blocked: Vec<String> =
@@ -68,6 +83,7 @@ fn organization(org: &Organization, realm: &Realm) -> Value {
         "crm_users": crm,
         "cliq_users": cliq,
         "channels": channels,
+        "watch": watch,
         "bots": bots,
         "declined": emails(&org.declined),
         "declines": declines,

@@ -5,6 +5,7 @@ mod mail;
 mod plans;
 mod portal;
 mod strictness;
+mod watch;
 
 use std::sync::Arc;
 use std::time::Duration;
