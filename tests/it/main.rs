@@ -12,6 +12,7 @@ mod evidence;
 mod habits;
 mod identity;
 mod laws;
+mod leaving;
 mod letters;
 mod modes;
 mod plans;
