@@ -6,6 +6,7 @@
 // In this process, with the clock moved by hand.
 mod admin;
 mod burst;
+mod clock;
 mod doors;
 mod duplicates;
 mod evidence;
