@@ -10,6 +10,7 @@ mod channels;
 mod clockwork;
 mod deliver;
 mod facts;
+mod failures;
 mod guard;
 mod host;
 mod letters;
@@ -35,7 +36,7 @@ use crate::store::outbox::Desk as OutboxDesk;
 use crate::store::{Store, StoreError};
 
 pub use accept::{AcceptError, Incoming, Receipt};
-pub use deliver::remedy;
+pub use failures::remedy;
 pub use host::Host;
 pub use resync::{Asked, BadRequest, Requested};
 pub use status::{HistoryLine, OrganizationStatus, QueueStatus, RunView, Status};
