@@ -3,7 +3,7 @@
 use super::facts::Sides;
 use super::guard::Bounds;
 use super::{Engine, Host};
-use crate::domain::letter::{Invitation, Kind, Notice};
+use crate::domain::letter::Notice;
 use crate::domain::membership::{Membership, State};
 use crate::domain::{
     Access, CrmUserId, Home, Lane, Operation, OrgId, PortalVerb, Standing, Timestamp,
@@ -178,61 +178,6 @@ impl Engine {
         };
         tracing::warn!(organization = %look.host.id(), crm_user = %look.user, "conflict");
         self.tell_admins(tx, look.host.id(), &notice, look.cause, look.now)
-    }
-
-    /// Queues the first letter and the bot notice of an invitation, once per generation (R9).
-    pub(super) fn invite(
-        &self,
-        tx: &Tx<'_>,
-        host: &Host,
-        row: &mut Membership,
-        cause: Cause,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        if row.sends > 0 {
-            return Ok(());
-        }
-        row.sends += 1;
-        ledger::put(tx, row)?;
-        let invited_at = row.invited_at.unwrap_or(now);
-        let full_name = format!("{} {}", row.first_name, row.last_name);
-        let invitation = Invitation {
-            first_name: row.first_name.clone(),
-            full_name: full_name.trim().to_owned(),
-            email: row.email.as_str().to_owned(),
-            organization: host.settings.name.clone(),
-            invited_by: row.invited_by.clone(),
-            join_url: row.join_url.clone().unwrap_or_else(|| host.join_url.clone()),
-            invited_at: invited_at.to_rfc3339(),
-            expires_at: (invited_at + self.inner.settings.timing.expire_after).to_rfc3339(),
-            language: row.language.clone(),
-            time_zone: row.time_zone.clone(),
-            kind: Kind::First,
-            has_account: true,
-            channels: Vec::new(),
-            thread: None,
-            unsubscribe: None,
-        };
-        let mut operations = Vec::new();
-        if self.inner.settings.send_invitations {
-            operations.push(Operation::Letter(invitation.clone()));
-        }
-        if self.has_a_bot_for(host, &row.email) {
-            operations.push(Operation::BotNotice(invitation));
-        }
-        for operation in operations {
-            let new = NewAction {
-                organization: host.id(),
-                membership: Some(row),
-                operation,
-                reason: "Invited: the person is told once.",
-                cause,
-                wish: Wish::Planned,
-                not_before: now,
-            };
-            outbox::put(tx, &new, now)?;
-        }
-        Ok(())
     }
 
     /// Queues a notice to the administrators: by mail, and in the admin channel where one is set.

@@ -2,14 +2,14 @@
 
 use super::{Desk, Engine, Host, Step};
 use crate::domain::budget::Group;
-use crate::domain::letter::Notice;
+use crate::domain::letter::{Kind, Notice};
 use crate::domain::membership::{Membership, Origin, State};
 use crate::domain::{
     Action, Class, Failure, HintKind, MembershipId, Operation, OrgId, PortalVerb, Timestamp,
 };
 use crate::logic::plan::classify;
 use crate::store::audit::{self, Entry};
-use crate::store::outbox::{self, Cause, End};
+use crate::store::outbox::{self, Cause, End, NewAction, Wish};
 use crate::store::{StoreError, Tx, hints, ledger, runs};
 use crate::zoho::portal::{Applied, PortalCall};
 use crate::zoho::{CallError, Permit};
@@ -26,6 +26,8 @@ pub(super) enum Effect {
     Portal { join_url: Option<String>, already: bool },
     /// A letter or a message went out, or was found needless; the note says how.
     Told(&'static str),
+    /// No bot reaches the person. For a reminder a letter goes instead.
+    Unreached,
     /// Not wanted any more when its turn came.
     Needless(&'static str),
 }
@@ -189,12 +191,17 @@ impl Engine {
                     Effect::Portal { already: true, .. } => End::Done("it was so already"),
                     Effect::Portal { .. } => End::Done(""),
                     Effect::Told(note) => End::Done(note),
+                    Effect::Unreached => {
+                        End::Done("not a subscriber of a bot: the letter has to do")
+                    }
                     Effect::Needless(why) => End::Superseded(why),
                 };
                 let needless = matches!(&effect, Effect::Needless(_));
                 let ours = outbox::settle(tx, action.id, boot, end, now)?;
-                if let Effect::Needless(why) = &effect {
-                    note_needless(tx, &action, why, now)?;
+                match &effect {
+                    Effect::Needless(why) => note_needless(tx, &action, why, now)?,
+                    Effect::Unreached => engine.write_instead(tx, &action, cause, now)?,
+                    Effect::Portal { .. } | Effect::Told(_) => {}
                 }
                 if let (Effect::Portal { join_url, .. }, Operation::Portal(verb)) =
                     (effect, &action.operation)
@@ -210,6 +217,32 @@ impl Engine {
         self.wake_outbox(&organization);
         self.wake(&Desk::Hints(organization));
         Ok(())
+    }
+
+    /// A reminder that no bot could bring goes as a letter (design section 11, "Order and letters").
+    fn write_instead(
+        &self,
+        tx: &Tx<'_>,
+        action: &Action,
+        cause: Cause,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let Operation::BotNotice(invitation) = &action.operation else { return Ok(()) };
+        let row = action.membership.map(|id| ledger::get(tx, id)).transpose()?.flatten();
+        let (Some(row), true) = (row, invitation.kind != Kind::First) else { return Ok(()) };
+        if !self.inner.settings.send_invitations {
+            return Ok(());
+        }
+        let new = NewAction {
+            organization: &action.organization,
+            membership: Some(&row),
+            operation: Operation::Letter(invitation.clone()),
+            reason: &action.reason,
+            cause,
+            wish: Wish::Planned,
+            not_before: now,
+        };
+        outbox::put(tx, &new, now).map(|_| ())
     }
 
     /// The portal has done it: invited, letter and notice, in the transaction that says so.

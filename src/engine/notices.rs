@@ -93,7 +93,7 @@ impl Engine {
                 Err(failure) => return Ok(Err(failure)),
             }
         }
-        Ok(Ok(Effect::Told("not a subscriber of a bot: the letter has to do")))
+        Ok(Ok(Effect::Unreached))
     }
 
     /// Posts a notice in the organization's admin channel.

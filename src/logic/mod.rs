@@ -6,6 +6,7 @@
 
 pub mod event;
 pub mod guard;
+pub mod invitation;
 pub mod letter;
 pub mod media;
 pub mod page;

@@ -231,6 +231,16 @@ pub fn put(tx: &Tx<'_>, row: &Membership) -> Result<MembershipId, StoreError> {
     Ok(id.map_or_else(|| MembershipId(tx.sql().last_insert_rowid()), MembershipId))
 }
 
+/// Rows that the invitation clock looks at.
+pub fn on_the_clock(tx: &Tx<'_>, organization: &OrgId) -> Result<Vec<Membership>, StoreError> {
+    let mut statement = tx.sql().prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM memberships
+         WHERE organization = ?1 AND state IN ('wanted', 'invited') ORDER BY id"
+    ))?;
+    let rows = statement.query_map([organization.as_str()], membership)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
 /// The CRM users of the organization whom the ledger knows.
 pub fn users(tx: &Tx<'_>, organization: &OrgId) -> Result<Vec<CrmUserId>, StoreError> {
     let mut statement =

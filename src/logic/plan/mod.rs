@@ -369,8 +369,9 @@ fn pending(mut row: Membership, now: Timestamp) -> Decision {
             enter(&mut row, State::Invited, now);
             keep(row, Verdict::SeenPending)
         }
-        State::Left | State::Removed | State::RemovalStaged => {
+        State::Joined | State::Restricted | State::Left | State::Removed | State::RemovalStaged => {
             enter(&mut row, State::Invited, now);
+            row.restricted_by_bridge = false;
             keep(row, Verdict::SeenPending)
         }
         // Found in by other ways than an add of ours that was answered: the letter is still owed.
