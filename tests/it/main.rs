@@ -11,6 +11,7 @@ mod duplicates;
 mod evidence;
 mod habits;
 mod identity;
+mod join;
 mod laws;
 mod letters;
 mod modes;
