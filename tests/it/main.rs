@@ -12,6 +12,7 @@ mod duplicates;
 mod evidence;
 mod habits;
 mod identity;
+mod join;
 mod laws;
 mod leaving;
 mod letters;
