@@ -148,6 +148,8 @@ pub struct Action {
     pub idempotency_key: String,
     /// Failures so far.
     pub failures: u32,
+    /// An operator asked for it by name.
+    pub by_operator: bool,
     /// When the row was queued.
     pub created_at: Timestamp,
 }

@@ -5,7 +5,7 @@ use super::{Engine, Host};
 use crate::domain::letter::{Invitation, Notice};
 use crate::domain::membership::{Membership, State};
 use crate::domain::{
-    Access, CrmUserId, Home, Lane, Operation, OrgId, PortalVerb, Standing, Timestamp,
+    CrmUserId, Home, Lane, Operation, OrgId, PortalVerb, Standing, Timestamp,
 };
 use crate::logic::plan::{Decision, Facts, Step, Verdict, matching, plan_one};
 use crate::store::audit::{self, Entry};
@@ -80,18 +80,18 @@ impl Engine {
         look: &Look<'_>,
         allowance: &mut Allowance,
     ) -> Result<Verdict, StoreError> {
-        let (known, mut decision) = decide(tx, look)?;
+        let (known, mut decision) = self.decide(tx, look)?;
         let admitted = !decision.steps.iter().copied().any(invites)
             || self.is_counted(tx, known.as_ref(), look.now)?
             || allowance.take();
         if !admitted {
             hold(known.as_ref(), &mut decision);
         }
-        if let Some(row) = known.as_ref().filter(|row| row.state == State::Wanted)
+        if let Some(row) = known.as_ref().filter(|row| awaits_access(row.state))
             && admitted
-            && !decision.steps.iter().copied().any(invites)
+            && !decision.steps.iter().any(|step| matches!(step, Step::Portal(_)))
         {
-            // Whatever waits to add this person was planned from facts that hold no more.
+            // Whatever waits for this person was planned from facts that hold no more.
             let (boot, why) = (self.inner.boot, decision.verdict.sentence());
             outbox::withdraw(tx, row.id, Lane::Access, boot, &why, look.now)?;
         }
@@ -106,8 +106,13 @@ impl Engine {
             outbox::rearm(tx, row.id, Lane::Letter, look.now)?;
             outbox::rearm(tx, row.id, Lane::Notice, look.now)?;
         }
-        if decision.verdict == Verdict::Conflict {
-            self.tell_conflict(tx, look)?;
+        if let (true, Some(row)) = (look.rearm, &row) {
+            outbox::rearm(tx, row.id, Lane::Licence, look.now)?;
+        }
+        match decision.verdict {
+            Verdict::Conflict => self.tell_conflict(tx, look)?,
+            Verdict::RestrictByHand => self.tell_restrict_by_hand(tx, look.host, look.now)?,
+            _ => {}
         }
         let reason = decision.verdict.sentence();
         for step in &decision.steps {
@@ -268,8 +273,10 @@ impl Engine {
     }
 }
 
+impl Engine {
 /// Decides for one person without writing anything.
 pub(super) fn decide(
+    &self,
     tx: &Tx<'_>,
     look: &Look<'_>,
 ) -> Result<(Option<Membership>, Decision), StoreError> {
@@ -306,13 +313,14 @@ pub(super) fn decide(
         was_there_before,
         complete: sides.complete,
         home: &Home::Elsewhere,
-        access: Access::Normal,
+        access: self.access_for(tx, host, known.as_ref())?,
     };
     let mut decision = plan_one(&host.policy, &facts, look.now);
     if decision.ledger.is_none() && asked != known {
         decision.ledger = asked;
     }
     Ok((known, decision))
+}
 }
 
 /// Records what changed.
@@ -347,6 +355,12 @@ fn note_change(
 /// Whether a step brings somebody an invitation.
 pub(super) fn invites(step: Step) -> bool {
     matches!(step, Step::Invite | Step::Portal(PortalVerb::AddExternal))
+}
+
+/// Whether a planned change of access may wait for somebody in this state: an add, a restriction,
+/// or its end.
+fn awaits_access(state: State) -> bool {
+    matches!(state, State::Wanted | State::Joined | State::Restricted)
 }
 
 /// Takes the invitation out of a decision: the person stays as before and is planned again later.

@@ -1,5 +1,6 @@
 //! Carrying out the outbox: permit, claim, call, and one transaction for everything that follows.
 
+use super::licences::is_licence;
 use super::{Desk, Engine, Host, Step};
 use crate::domain::budget::Group;
 use crate::domain::letter::Notice;
@@ -209,16 +210,22 @@ impl Engine {
                 "invited"
             }
             PortalVerb::Restore => "restored",
-            PortalVerb::RemoveExternal
-            | PortalVerb::Restrict
-            | PortalVerb::AssignLicence
-            | PortalVerb::RevokeLicence => verb.as_str(),
+            PortalVerb::Restrict => {
+                // What an operator asked for is no plan's to undo (R15).
+                row.restricted_by_bridge = !action.by_operator;
+                verb.as_str()
+            }
+            PortalVerb::AssignLicence | PortalVerb::RevokeLicence => {
+                Self::book_licence(tx, host.id(), verb, &mut row)?;
+                verb.as_str()
+            }
+            PortalVerb::RemoveExternal => verb.as_str(),
         };
         ledger::put(tx, &row)?;
         let entry = Entry {
             organization: host.id(),
             membership: Some(id),
-            actor: "bridge",
+            actor: if action.by_operator { "operator" } else { "bridge" },
             event,
             reason: &action.reason,
             before: Some(audit::facts(&before)),
@@ -285,8 +292,13 @@ impl Engine {
                             engine.tell_portal_shut(tx, &action.organization, &text, now)?;
                         }
                     }
+                    Disposition::Park { code } if is_licence(&action) => {
+                        let end = engine.end_refused_licence(tx, &action, &code, &text, now)?;
+                        outbox::settle(tx, action.id, boot, end, now)?;
+                    }
                     Disposition::Park { code } => {
                         outbox::settle(tx, action.id, boot, End::Parked(&code, &text), now)?;
+                        engine.tell_no_licence(tx, &action, &code, now)?;
                         park_membership(tx, &action, &code, now)?;
                         engine.tell_letter_refused(tx, &action, &text, now)?;
                     }

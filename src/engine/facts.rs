@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Engine, Host};
-use crate::domain::{CrmUser, CrmUserId, Directory, Membership, Presence, Roster};
+use crate::domain::{CrmUser, CrmUserId, Directory, Membership, Presence, Roster, Timestamp};
 use crate::logic::plan::doubles;
 use crate::store::{StoreError, ledger};
+use crate::zoho::cliq::Paid;
 use crate::zoho::{CallError, Priority};
 
 /// Pages of a CRM listing and of the Cliq passes of an organization never listed before.
@@ -27,17 +28,23 @@ pub(super) struct Sides {
     pub(super) complete: bool,
     /// CRM users who share a person with another active one (G9).
     pub(super) doubles: BTreeSet<CrmUserId>,
+    /// Who has a paid licence, where that is looked at.
+    pub(super) paid: Option<Paid>,
+    /// When reading began: what was changed since may not show.
+    pub(super) begun_at: Timestamp,
 }
 
 impl Sides {
-    fn everybody(roster: Roster, directory: Directory) -> Arc<Self> {
-        let doubles = doubles(&roster);
-        Arc::new(Self { roster, directory, complete: true, doubles })
+    /// Calls that the listings took.
+    pub(super) fn calls(&self) -> usize {
+        let paid = self.paid.as_ref().map_or(0, |paid| paid.pages);
+        self.roster.pages() + self.directory.pages() + paid
     }
 
     fn one(user: Option<CrmUser>, directory: Directory) -> Arc<Self> {
         let roster = Roster::complete(user.into_iter().collect(), 1).unwrap_or_default();
-        Arc::new(Self { roster, directory, complete: false, doubles: BTreeSet::new() })
+        let (doubles, begun_at) = (BTreeSet::new(), Timestamp(0));
+        Arc::new(Self { roster, directory, complete: false, doubles, paid: None, begun_at })
     }
 }
 
@@ -82,6 +89,7 @@ impl Engine {
         host: &Host,
         priority: Priority,
     ) -> Result<Arc<Sides>, ReadError> {
+        let begun_at = self.now();
         let roster = self.thrice(|| host.crm.users(priority)).await?;
         if roster.is_empty() {
             return Err(ReadError::Empty("CRM lists no user at all"));
@@ -94,7 +102,13 @@ impl Engine {
                 return Err(ReadError::Empty("Cliq lists no user at all, and did before"));
             }
         }
-        Ok(Sides::everybody(roster, directory))
+        let paid = if self.looks_at_licences(host).await? {
+            Some(self.thrice(|| host.cliq.paid(priority)).await?)
+        } else {
+            None
+        };
+        let doubles = doubles(&roster);
+        Ok(Arc::new(Sides { roster, directory, complete: true, doubles, paid, begun_at }))
     }
 
     /// Tries a listing again whose pages shifted while they were read; other failures of a page were

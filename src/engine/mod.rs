@@ -12,11 +12,13 @@ mod deliver;
 mod facts;
 mod host;
 mod letters;
+mod licences;
 mod notices;
 mod resolve;
 mod resync;
 mod schedule;
 mod status;
+mod subscription;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -38,6 +40,7 @@ pub use deliver::remedy;
 pub use host::Host;
 pub use resync::{Asked, BadRequest, Requested};
 pub use status::{HistoryLine, OrganizationStatus, QueueStatus, RunView, Status};
+pub use subscription::{Polled, Refused};
 
 /// What the store says, for those above who may not name it.
 pub use crate::store::StoreError as StoreFailure;

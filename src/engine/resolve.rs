@@ -55,6 +55,7 @@ impl Engine {
                 Ok(sides) => {
                     self.note_listing(host, &sides).await?;
                     self.settle_hints(host, &hints, &sides).await?;
+                    self.note_licences(host, &sides, Cause::default()).await?;
                 }
                 Err(error) => self.postpone_all(host, &hints, error).await?,
             }

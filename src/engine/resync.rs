@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::apply::{Allowance, Look, decide, invites};
+use super::apply::{Allowance, Look, invites};
 use super::facts::{ReadError, Sides};
 use super::{Desk, Engine, Host, Step};
 use crate::domain::run::{RunState, Trigger};
@@ -64,6 +64,16 @@ struct Counts {
 }
 
 impl Counts {
+    /// Whoever goes without a licence is held back for want of a seat.
+    fn note_unseated(&mut self, without: &[CrmUserId], lines: &mut Vec<Value>) {
+        if let (Ok(count @ 1..), word) = (u32::try_from(without.len()), "no_licence") {
+            self.verdicts.insert(word, count);
+        }
+        lines.extend(without.iter().map(|user| {
+            json!({ "crm_user_id": user.as_str(), "reason": "no licence: all seats are in use" })
+        }));
+    }
+
     fn to_json(&self) -> Value {
         json!({
             "people": self.people, "invitations": self.adds, "changed": self.changed,
@@ -177,7 +187,7 @@ impl Engine {
         } else {
             None
         };
-        let calls = sides.roster.pages() + sides.directory.pages();
+        let calls = sides.calls();
         self.plan_and_queue(host, run, &sides, people, calls, held).await
     }
 
@@ -217,12 +227,12 @@ impl Engine {
             let why = format!("no CRM user of {} has this id, zuid or address", host.id());
             // Asked of every organization, most of them need not know the person.
             let state = if run.parent.is_some() { RunState::Done } else { RunState::Failed };
-            let calls = sides.roster.pages() + sides.directory.pages();
+            let calls = sides.calls();
             let counts = Counts { calls: Some(calls), ..Counts::default() };
             self.note_run(run.id, state, &counts, &[], Some(why)).await?;
             return Ok(());
         }
-        let calls = sides.roster.pages() + sides.directory.pages();
+        let calls = sides.calls();
         self.plan_and_queue(host, run, &sides, found, calls, None).await
     }
 
@@ -255,6 +265,12 @@ impl Engine {
         let mut lines = Vec::new();
         for some in people.chunks(PEOPLE_PER_TRANSACTION) {
             lines.extend(self.queue(host, run, sides, some.to_vec(), over).await?);
+        }
+        if run.person.is_none() && over.is_none() {
+            let cause = Cause { delivery: None, run: Some(run.id) };
+            self.note_licences(host, sides, cause).await?;
+            let without = self.assign_licences(host, sides, cause).await?;
+            counts.note_unseated(&without, &mut lines);
         }
         lines.truncate(HELD_LINES_MAX);
         let state = if over.is_some() && wanted > 0 { RunState::Held } else { RunState::Applying };
@@ -290,7 +306,7 @@ impl Engine {
                 for user in &people {
                     let cause = Cause::default();
                     let look = Look { host, user, sides: &sides, cause, rearm, now };
-                    let (known, decision) = decide(tx, &look)?;
+                    let (known, decision) = engine.decide(tx, &look)?;
                     all.people += 1;
                     let counted = engine.is_counted(tx, known.as_ref(), now)?;
                     all.adds += u32::from(!counted && decision.steps.iter().copied().any(invites));

@@ -4,8 +4,10 @@
 //! vendor's API beyond the bodies and signatures that vendors post to us. Whatever time it is, is
 //! an argument.
 
+pub mod access;
 pub mod event;
 pub mod letter;
+pub mod licences;
 pub mod media;
 pub mod plan;
 pub mod retry;

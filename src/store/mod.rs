@@ -14,12 +14,14 @@ pub mod lock;
 pub mod manners;
 pub mod orgs;
 pub mod outbox;
+pub mod plans;
 pub mod prune;
 pub mod runs;
 mod schema;
 #[cfg(test)]
 mod tests;
 pub mod ticks;
+pub mod told;
 mod writer;
 
 use std::os::unix::fs::OpenOptionsExt;

@@ -5,6 +5,7 @@
 //! away (removals come with reconciliation, its guard and its two-key rule).
 
 mod class;
+mod downgrade;
 mod matching;
 mod verdict;
 
@@ -224,7 +225,13 @@ fn mirror(
     {
         row.origin = Origin::Present;
     }
-    let Matched::One(cliq) = facts.cliq else { return not_in_cliq(policy, user, row, now) };
+    let Matched::One(cliq) = facts.cliq else {
+        return downgrade::hold(not_in_cliq(policy, user, row, now), facts.access);
+    };
+    let adds = policy.portal_adds;
+    if let Some(what) = downgrade::consequence(&row, facts.access, cliq.presence, adds) {
+        return what.decision(row, cliq.presence, now);
+    }
     match cliq.presence {
         Presence::Active => joined(row, now),
         Presence::Pending => pending(row, now),

@@ -9,6 +9,14 @@ pub enum Verdict {
     Add,
     /// The portal is asked to lift a restriction that the bridge made.
     Restore,
+    /// Downgraded, and the standing choice is to restrict: the portal is asked to.
+    Restrict,
+    /// The same in `observe` mode, where only an administrator can.
+    RestrictByHand,
+    /// Restricted by the bridge, and so as long as the downgrade lasts.
+    StaysRestricted,
+    /// To be added when the downgrade is over.
+    HeldByDowngrade,
     /// Everything is as it should be.
     Settled,
     /// Cliq shows the invitation.
@@ -55,6 +63,10 @@ impl Verdict {
         match self {
             Self::Add => "add",
             Self::Restore => "restore",
+            Self::Restrict => "restrict",
+            Self::RestrictByHand => "restrict_by_hand",
+            Self::StaysRestricted => "stays_restricted",
+            Self::HeldByDowngrade => "held_by_downgrade",
             Self::Settled => "settled",
             Self::SeenPending => "seen_pending",
             Self::SeenJoined => "seen_joined",
@@ -102,7 +114,20 @@ impl Verdict {
                 );
             }
             Self::Add => "Active in CRM and not in Cliq: added through the portal.",
-            Self::Restore => "Active again in CRM: the bridge's own restriction is lifted.",
+            Self::Restore => "What the bridge restricted the person for is over: its restriction is lifted.",
+            Self::Restrict => {
+                "CRM Plus is downgraded and on_free_downgrade is \"restrict\": access is blocked."
+            }
+            Self::RestrictByHand => {
+                "CRM Plus is downgraded and on_free_downgrade is \"restrict\": to be restricted in \
+                 CRM Plus, Admin panel, Users."
+            }
+            Self::StaysRestricted => {
+                "Restricted by the bridge because CRM Plus is downgraded; restored when it is not."
+            }
+            Self::HeldByDowngrade => {
+                "CRM Plus is downgraded and on_free_downgrade is \"restrict\": added when it is not."
+            }
             Self::Settled => "Nothing to do.",
             Self::SeenPending => "Cliq shows the invitation.",
             Self::SeenJoined => "Cliq shows the person as an active external user.",
