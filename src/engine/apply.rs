@@ -4,9 +4,7 @@ use super::facts::Sides;
 use super::{Engine, Host};
 use crate::domain::letter::{Invitation, Notice};
 use crate::domain::membership::{Membership, State};
-use crate::domain::{
-    CrmUserId, Home, Lane, Operation, OrgId, PortalVerb, Standing, Timestamp,
-};
+use crate::domain::{CrmUserId, Home, Lane, Operation, OrgId, PortalVerb, Standing, Timestamp};
 use crate::logic::plan::{Decision, Facts, Step, Verdict, matching, plan_one};
 use crate::store::audit::{self, Entry};
 use crate::store::outbox::{self, Cause, NewAction, Wish};
@@ -274,53 +272,53 @@ impl Engine {
 }
 
 impl Engine {
-/// Decides for one person without writing anything.
-pub(super) fn decide(
-    &self,
-    tx: &Tx<'_>,
-    look: &Look<'_>,
-) -> Result<(Option<Membership>, Decision), StoreError> {
-    let (host, sides) = (look.host, look.sides);
-    let user = sides.roster.get(look.user);
-    let mut known = ledger::by_user(tx, host.id(), look.user)?;
-    let mut rival = sides.doubles.contains(look.user);
-    if let Some((user, email)) = user.and_then(|user| Some((user, user.email.as_ref()?))) {
-        let zuid = user.zuid.as_ref();
-        for other in ledger::namesakes(tx, host.id(), look.user, zuid, email)? {
-            match relation(sides, &other) {
-                Relation::Rival => rival = true,
-                Relation::Predecessor if known.is_none() => known = Some(other),
-                Relation::Predecessor => {}
+    /// Decides for one person without writing anything.
+    pub(super) fn decide(
+        &self,
+        tx: &Tx<'_>,
+        look: &Look<'_>,
+    ) -> Result<(Option<Membership>, Decision), StoreError> {
+        let (host, sides) = (look.host, look.sides);
+        let user = sides.roster.get(look.user);
+        let mut known = ledger::by_user(tx, host.id(), look.user)?;
+        let mut rival = sides.doubles.contains(look.user);
+        if let Some((user, email)) = user.and_then(|user| Some((user, user.email.as_ref()?))) {
+            let zuid = user.zuid.as_ref();
+            for other in ledger::namesakes(tx, host.id(), look.user, zuid, email)? {
+                match relation(sides, &other) {
+                    Relation::Rival => rival = true,
+                    Relation::Predecessor if known.is_none() => known = Some(other),
+                    Relation::Predecessor => {}
+                }
             }
         }
+        let org = orgs::state(tx, host.id())?;
+        let was_there_before =
+            org.first_snapshot_at.is_none() || orgs::in_baseline(tx, host.id(), look.user)?;
+        let mut asked = known.clone();
+        if let (true, Some(row)) = (look.rearm, &mut asked) {
+            row.parked = None;
+        }
+        let cliq = match user {
+            Some(user) => matching(user, known.as_ref(), &sides.directory),
+            None => crate::logic::plan::Matched::Nobody,
+        };
+        let facts = Facts {
+            crm: user,
+            cliq,
+            membership: asked.as_ref(),
+            rival,
+            was_there_before,
+            complete: sides.complete,
+            home: &Home::Elsewhere,
+            access: self.access_for(tx, host, known.as_ref())?,
+        };
+        let mut decision = plan_one(&host.policy, &facts, look.now);
+        if decision.ledger.is_none() && asked != known {
+            decision.ledger = asked;
+        }
+        Ok((known, decision))
     }
-    let org = orgs::state(tx, host.id())?;
-    let was_there_before =
-        org.first_snapshot_at.is_none() || orgs::in_baseline(tx, host.id(), look.user)?;
-    let mut asked = known.clone();
-    if let (true, Some(row)) = (look.rearm, &mut asked) {
-        row.parked = None;
-    }
-    let cliq = match user {
-        Some(user) => matching(user, known.as_ref(), &sides.directory),
-        None => crate::logic::plan::Matched::Nobody,
-    };
-    let facts = Facts {
-        crm: user,
-        cliq,
-        membership: asked.as_ref(),
-        rival,
-        was_there_before,
-        complete: sides.complete,
-        home: &Home::Elsewhere,
-        access: self.access_for(tx, host, known.as_ref())?,
-    };
-    let mut decision = plan_one(&host.policy, &facts, look.now);
-    if decision.ledger.is_none() && asked != known {
-        decision.ledger = asked;
-    }
-    Ok((known, decision))
-}
 }
 
 /// Records what changed.

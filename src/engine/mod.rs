@@ -19,6 +19,7 @@ mod resync;
 mod schedule;
 mod status;
 mod subscription;
+mod verbs;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -41,6 +42,7 @@ pub use host::Host;
 pub use resync::{Asked, BadRequest, Requested};
 pub use status::{HistoryLine, OrganizationStatus, QueueStatus, RunView, Status};
 pub use subscription::{Polled, Refused};
+pub use verbs::Ordered;
 
 /// What the store says, for those above who may not name it.
 pub use crate::store::StoreError as StoreFailure;

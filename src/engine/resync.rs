@@ -266,7 +266,7 @@ impl Engine {
         for some in people.chunks(PEOPLE_PER_TRANSACTION) {
             lines.extend(self.queue(host, run, sides, some.to_vec(), over).await?);
         }
-        if run.person.is_none() && over.is_none() {
+        if run.person.is_none() {
             let cause = Cause { delivery: None, run: Some(run.id) };
             self.note_licences(host, sides, cause).await?;
             let without = self.assign_licences(host, sides, cause).await?;

@@ -295,7 +295,8 @@ impl Engine {
         match (access, known, plans.since) {
             (Access::Restricted, Some(row), Some(since))
                 if !row.restricted_by_bridge
-                    && audit::newest_of(tx, row.id, SETTLED_BY)?.is_some_and(|(at, _)| at >= since) =>
+                    && audit::newest_of(tx, row.id, SETTLED_BY)?
+                        .is_some_and(|(at, _)| at >= since) =>
             {
                 Ok(Access::Retained)
             }
@@ -340,12 +341,7 @@ pub(super) fn access_of(host: &Host, plans: &Plans) -> Access {
 
 fn outlook(host: &Host, after: Subscription) -> &'static str {
     let policy = &host.policy;
-    access::outlook(
-        policy.cliq_plan,
-        after,
-        policy.restrict_on_free_downgrade,
-        policy.portal_adds,
-    )
+    access::outlook(policy.cliq_plan, after, policy.restrict_on_free_downgrade, policy.portal_adds)
 }
 
 /// Why an approval would change nothing, if so.

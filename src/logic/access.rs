@@ -154,8 +154,7 @@ mod tests {
 
     #[test]
     fn r13_r16_g8_the_downgrade_table() {
-        let expected =
-            [Access::Normal, Access::Retained, Access::Normal, Access::FreeByZoho];
+        let expected = [Access::Normal, Access::Retained, Access::Normal, Access::FreeByZoho];
         for ((plan, subscription), expected) in PAIRS.into_iter().zip(expected) {
             for confirmed in [false, true] {
                 assert_eq!(decide(plan, subscription, false, confirmed), expected);
@@ -182,7 +181,12 @@ mod tests {
         }
     }
 
-    fn says(paid: Option<bool>, word: Option<&str>, active: &[&str], first: Option<&str>) -> String {
+    fn says(
+        paid: Option<bool>,
+        word: Option<&str>,
+        active: &[&str],
+        first: Option<&str>,
+    ) -> String {
         let active = active.iter().map(|word| (*word).to_owned()).collect();
         let said = read(Details { paid, paid_type: word }, &active, first);
         format!("{}{}", said.subscription, said.first.map_or("", |_| ", remembered"))

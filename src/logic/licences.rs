@@ -174,7 +174,10 @@ mod tests {
     fn r18_the_pool_is_filled_in_a_stable_order() {
         let people: Vec<MembershipId> = [5, 2, 9, 1].map(MembershipId).into();
         let (given, without) = seat(people.clone(), room(Some(10), None, 8));
-        assert_eq!((given, without), (vec![MembershipId(1), MembershipId(2)], vec![MembershipId(5), MembershipId(9)]));
+        assert_eq!(
+            (given, without),
+            (vec![MembershipId(1), MembershipId(2)], vec![MembershipId(5), MembershipId(9)])
+        );
         assert_eq!(seat(people.clone(), room(None, None, 8)).1, []);
         assert_eq!(seat(people, room(Some(2), None, 8)).0, [], "more in use than there are");
     }

@@ -13,3 +13,4 @@ pub mod plan;
 pub mod retry;
 pub mod schedule;
 pub mod signature;
+pub mod verbs;

@@ -149,11 +149,7 @@ impl Client {
         self.list(&query, priority).await
     }
 
-    async fn list(
-        &self,
-        query: &[(&str, &str)],
-        priority: Priority,
-    ) -> Result<Listed, CallError> {
+    async fn list(&self, query: &[(&str, &str)], priority: Priority) -> Result<Listed, CallError> {
         let listing = Listing {
             call: LIST,
             group: Group::UsersList,

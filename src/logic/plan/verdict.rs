@@ -114,7 +114,9 @@ impl Verdict {
                 );
             }
             Self::Add => "Active in CRM and not in Cliq: added through the portal.",
-            Self::Restore => "What the bridge restricted the person for is over: its restriction is lifted.",
+            Self::Restore => {
+                "What the bridge restricted the person for is over: its restriction is lifted."
+            }
             Self::Restrict => {
                 "CRM Plus is downgraded and on_free_downgrade is \"restrict\": access is blocked."
             }
