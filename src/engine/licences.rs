@@ -197,29 +197,6 @@ impl Engine {
         self.tell_admins(tx, organization, &notice, Cause::default(), now)
     }
 
-    /// Books a licence that the portal has changed.
-    pub(super) fn book_licence(
-        tx: &Tx<'_>,
-        organization: &OrgId,
-        verb: PortalVerb,
-        row: &mut Membership,
-    ) -> Result<(), StoreError> {
-        let (licence, seats) = match verb {
-            PortalVerb::AssignLicence => (Licence::Paid, 1),
-            PortalVerb::RevokeLicence => (Licence::Free, -1),
-            _ => return Ok(()),
-        };
-        if row.licence != Some(licence) {
-            plans::change_seats(tx, organization, seats)?;
-        }
-        if verb == PortalVerb::AssignLicence {
-            plans::forget_learnt_seats(tx, organization)?;
-        }
-        row.licence = Some(licence);
-        row.licence_given = true;
-        Ok(())
-    }
-
     /// A licence was refused. A shortage ends what was planned for want of a seat; anything else
     /// waits for an operator. Access is another lane and goes on.
     pub(super) fn end_refused_licence<'a>(
@@ -279,6 +256,29 @@ impl Engine {
         };
         self.tell_admins(tx, organization, &notice, Cause::default(), now)
     }
+}
+
+/// Books a licence that the portal has changed.
+pub(super) fn book_licence(
+    tx: &Tx<'_>,
+    organization: &OrgId,
+    verb: PortalVerb,
+    row: &mut Membership,
+) -> Result<(), StoreError> {
+    let (licence, seats) = match verb {
+        PortalVerb::AssignLicence => (Licence::Paid, 1),
+        PortalVerb::RevokeLicence => (Licence::Free, -1),
+        _ => return Ok(()),
+    };
+    if row.licence != Some(licence) {
+        plans::change_seats(tx, organization, seats)?;
+    }
+    if verb == PortalVerb::AssignLicence {
+        plans::forget_learnt_seats(tx, organization)?;
+    }
+    row.licence = Some(licence);
+    row.licence_given = true;
+    Ok(())
 }
 
 /// What is to be written down of every member, and since when CRM Plus is downgraded.

@@ -19,7 +19,7 @@ use crate::zoho::crm::CrmOrg;
 
 /// Steps after which the bridge does not restrict a person again in the same downgrade: it was done
 /// once, and whoever lifted it meant it.
-const SETTLED_BY: &[&str] = &["restrict", "restored"];
+const SETTLED_BY: &[&str] = &["restricted", "restored"];
 
 /// A change of the subscription that is to be written down and told.
 pub(super) struct PlanChange<'a> {
@@ -282,28 +282,6 @@ impl Engine {
             .ok_or(Refused::Missing("organization"))
     }
 
-    /// What the plans mean for one person: the organization's access, but nobody is restricted twice
-    /// by one downgrade.
-    pub(super) fn access_for(
-        &self,
-        tx: &Tx<'_>,
-        host: &Host,
-        known: Option<&Membership>,
-    ) -> Result<Access, StoreError> {
-        let plans = plans::of(tx, host.id())?;
-        let access = access_of(host, &plans);
-        match (access, known, plans.since) {
-            (Access::Restricted, Some(row), Some(since))
-                if !row.restricted_by_bridge
-                    && audit::newest_of(tx, row.id, SETTLED_BY)?
-                        .is_some_and(|(at, _)| at >= since) =>
-            {
-                Ok(Access::Retained)
-            }
-            _ => Ok(access),
-        }
-    }
-
     /// `observe` mode cannot restrict: the administrators are told once per downgrade.
     pub(super) fn tell_restrict_by_hand(
         &self,
@@ -337,6 +315,26 @@ pub(super) fn access_of(host: &Host, plans: &Plans) -> Access {
         host.policy.restrict_on_free_downgrade,
         confirmed,
     )
+}
+
+/// What the plans mean for one person: the organization's access, but nobody is restricted twice
+/// by one downgrade.
+pub(super) fn access_for(
+    tx: &Tx<'_>,
+    host: &Host,
+    known: Option<&Membership>,
+) -> Result<Access, StoreError> {
+    let plans = plans::of(tx, host.id())?;
+    let access = access_of(host, &plans);
+    match (access, known, plans.since) {
+        (Access::Restricted, Some(row), Some(since))
+            if !row.restricted_by_bridge
+                && audit::newest_of(tx, row.id, SETTLED_BY)?.is_some_and(|(at, _)| at >= since) =>
+        {
+            Ok(Access::Retained)
+        }
+        _ => Ok(access),
+    }
 }
 
 fn outlook(host: &Host, after: Subscription) -> &'static str {

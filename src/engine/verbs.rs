@@ -11,13 +11,14 @@ use crate::domain::membership::{Membership, Origin, State};
 use crate::domain::{
     ActionId, HintKind, Lane, MembershipId, Operation, OrgId, PortalVerb, Timestamp, Verb,
 };
+use crate::logic::plan::renew;
 use crate::logic::verbs::{self, Ruling};
 use crate::store::audit::{self, Entry};
 use crate::store::outbox::{self, Cause, NewAction, Queued, Wish};
 use crate::store::{StoreError, Tx, hints, ledger};
 
 /// Steps that tell whose a restriction is: the newest of them stands.
-const RESTRICTIONS: &[&str] = &["restrict", "restored", "seen_joined"];
+const RESTRICTIONS: &[&str] = &["restricted", "restored", "seen_joined"];
 
 /// What a command came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,20 +67,20 @@ impl Engine {
             return Ok(Some((organization, Err(why))));
         };
         let newest = audit::newest_of(tx, id, RESTRICTIONS)?;
-        let by_us = newest.is_some_and(|(_, event)| event == "restrict");
+        let by_us = newest.is_some_and(|(_, event)| event == "restricted");
         let done = match verbs::rule(verb, &host.policy, &row, by_us) {
             Ruling::Forbidden(why) => Err(why),
             Ruling::AlreadySo => Ok(Ordered::Settled(Box::new(row))),
             Ruling::Go => match shortage(tx, host, verb)? {
                 Some(why) => Err(why),
                 None if dry_run => Ok(Ordered::Settled(Box::new(row))),
-                None => Ok(self.carry_out(tx, host, row, verb)?),
+                None => Ok(self.obey(tx, host, row, verb)?),
             },
         };
         Ok(Some((organization, done)))
     }
 
-    fn carry_out(
+    fn obey(
         &self,
         tx: &Tx<'_>,
         host: &Host,
@@ -123,16 +124,7 @@ impl Engine {
         let anew = |row: &mut Membership| {
             row.state = State::Wanted;
             row.since = now;
-            row.generation += 1;
-            row.sends = 0;
-            row.reminded = 0;
-            row.overdue_told = false;
-            row.seen = false;
-            row.unseen_since = None;
-            row.invited_at = None;
-            row.invited_as = None;
-            row.join_url = None;
-            row.parked = None;
+            renew(row);
         };
         settled(tx, row, Verb::Resend, anew, now)
     }

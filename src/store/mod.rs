@@ -16,6 +16,7 @@ pub mod orgs;
 pub mod outbox;
 pub mod plans;
 pub mod prune;
+pub mod removals;
 pub mod runs;
 mod schema;
 #[cfg(test)]

@@ -48,6 +48,24 @@ pub(super) fn consequence(
     }
 }
 
+/// What becomes of a leaver while downgraded: nobody is taken away then, whatever CRM says of its
+/// users (G8); where everybody is restricted, the leaver is too. `None` when not downgraded.
+pub(super) fn instead_of_leaving(
+    row: &Membership,
+    access: Access,
+    presence: Presence,
+    portal_adds: bool,
+    now: Timestamp,
+) -> Option<Decision> {
+    if access == Access::Normal {
+        return None;
+    }
+    Some(match consequence(row, access, presence, portal_adds) {
+        Some(consequence) => consequence.decision(row.clone(), presence, now),
+        None => keep(row.clone(), Verdict::HeldByDowngrade),
+    })
+}
+
 /// Nobody is invited to be restricted on arrival: additions wait until the downgrade is over.
 pub(super) fn hold(mut decision: Decision, access: Access) -> Decision {
     let add = Step::Portal(PortalVerb::AddExternal);
@@ -65,12 +83,11 @@ impl Consequence {
         enter(&mut row, state, now);
         match self {
             Self::Stays => keep(row, Verdict::StaysRestricted),
-            Self::ByHand => keep(row, Verdict::RestrictByHand),
+            Self::ByHand => keep(row, Verdict::DowngradedByHand),
             Self::Parked(code) => keep(row, Verdict::Parked(code)),
             Self::Restrict => {
                 row.parked = None;
-                let steps = vec![Step::Portal(PortalVerb::Restrict)];
-                Decision { ledger: Some(row), steps, verdict: Verdict::Restrict }
+                Decision::of(row, vec![Step::Portal(PortalVerb::Restrict)], Verdict::Downgraded)
             }
         }
     }
