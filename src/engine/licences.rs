@@ -55,7 +55,8 @@ impl Engine {
         Ok(plans.subscription() == Subscription::Downgraded)
     }
 
-    /// Writes down what a complete listing says about licences.
+    /// Writes down what a complete listing says about licences, person by person. The notice about
+    /// the downgrade has announced what Zoho does then, so nothing is told here (R16: once).
     pub(super) async fn note_licences(
         &self,
         host: &Host,
@@ -65,65 +66,27 @@ impl Engine {
         let Some(paid) = &sides.paid else { return Ok(()) };
         let used = u32::try_from(paid.ids.len()).unwrap_or(u32::MAX);
         let (engine, organization, all) = (self.clone(), host.id().clone(), Arc::clone(sides));
-        let (observed, since) = self
+        let observed = self
             .inner
             .store
-            .read(move |tx| match engine.host(&organization) {
-                Some(host) => look_at_all(tx, host, &all),
-                None => Ok((Vec::new(), None)),
+            .write("note seats", move |tx| {
+                plans::note_seats(tx, &organization, used)?;
+                let host = engine.host(&organization);
+                host.map_or(Ok(Vec::new()), |host| look_at_all(tx, host, &all))
             })
             .await?;
-        let flips = observed.iter().filter(|(_, one)| one.hand == Some(Hand::Downgrade)).count();
-        // Told in the transaction of the first changes: what is written down is told.
-        let mut tell = (flips > 0).then(|| (flips, since));
-        let mut chunks = observed.chunks(CHANGES_PER_TRANSACTION);
-        let mut next = Some(chunks.next().unwrap_or_default());
-        while let Some(some) = next {
-            let (engine, organization, some) = (self.clone(), host.id().clone(), some.to_vec());
-            let (tell, now) = (tell.take(), self.now());
+        for some in observed.chunks(CHANGES_PER_TRANSACTION) {
+            let (organization, some, now) = (host.id().clone(), some.to_vec(), self.now());
             self.inner
                 .store
                 .write("note licences", move |tx| {
-                    plans::note_seats(tx, &organization, used)?;
-                    for (id, one) in &some {
-                        book_observed(tx, &organization, *id, *one, cause, now)?;
-                    }
-                    match tell {
-                        Some((flips, since)) => {
-                            engine.tell_flips(tx, &organization, flips, since, cause, now)
-                        }
-                        None => Ok(()),
-                    }
+                    some.iter().try_for_each(|(id, one)| {
+                        book_observed(tx, &organization, *id, *one, cause, now)
+                    })
                 })
                 .await?;
-            next = chunks.next();
         }
         Ok(())
-    }
-
-    fn tell_flips(
-        &self,
-        tx: &Tx<'_>,
-        organization: &OrgId,
-        flips: usize,
-        since: Option<Timestamp>,
-        cause: Cause,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let since = since.unwrap_or(now).to_rfc3339();
-        if !told::note(tx, organization, "licence_flips", &since)? {
-            return Ok(());
-        }
-        let notice = Notice {
-            title: format!("External users of {organization} have become free users"),
-            body: format!(
-                "{flips} so far. Zoho does that by itself after a downgrade of CRM Plus on a paid \
-                 Cliq plan (downgraded since {since}). cliqbridge has recorded it for each of them \
-                 and changes nothing back. Give licences in CRM Plus, Admin panel, Users, with \
-                 `cliqbridge memberships assign-licence`, or by the list `assign_licence`."
-            ),
-        };
-        self.tell_admins(tx, organization, &notice, cause, now)
     }
 
     /// Queues the licences that the policy list asks for, as far as there are seats. Answers who
@@ -281,13 +244,13 @@ pub(super) fn book_licence(
     Ok(())
 }
 
-/// What is to be written down of every member, and since when CRM Plus is downgraded.
+/// What is to be written down of every member.
 fn look_at_all(
     tx: &Tx<'_>,
     host: &Host,
     sides: &Sides,
-) -> Result<(Vec<(MembershipId, Observed)>, Option<Timestamp>), StoreError> {
-    let Some(paid) = &sides.paid else { return Ok((Vec::new(), None)) };
+) -> Result<Vec<(MembershipId, Observed)>, StoreError> {
+    let Some(paid) = &sides.paid else { return Ok(Vec::new()) };
     let plans = plans::of(tx, host.id())?;
     let downgraded = plans.subscription() == Subscription::Downgraded;
     let moving = outbox::licences_in_motion(tx, host.id(), sides.begun_at)?;
@@ -309,7 +272,7 @@ fn look_at_all(
             observed.push((row.id, one));
         }
     }
-    Ok((observed, plans.since.filter(|_| downgraded)))
+    Ok(observed)
 }
 
 fn everybody(tx: &Tx<'_>, organization: &OrgId) -> Result<Vec<Membership>, StoreError> {

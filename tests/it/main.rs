@@ -7,17 +7,20 @@
 mod admin;
 mod burst;
 mod doors;
+mod downgrade;
 mod duplicates;
 mod evidence;
 mod habits;
 mod identity;
 mod laws;
 mod letters;
+mod licences;
 mod modes;
 mod plans;
 mod refusals;
 mod restarts;
 mod support;
+mod verbs;
 mod way;
 
 // The built binary as a child, with the system's clock.
@@ -30,4 +33,5 @@ mod daemon_demo;
 mod daemon_flow;
 mod daemon_interop;
 mod daemon_lifecycle;
+mod daemon_memberships;
 mod daemon_storm;
