@@ -22,6 +22,7 @@ pub mod run;
 pub mod scheme;
 pub mod secret;
 pub mod time;
+pub mod verb;
 mod words;
 
 pub use access::{Access, CliqPlan, Licence, Subscription};
@@ -41,3 +42,4 @@ pub use membership::{Membership, Origin, State};
 pub use person::Home;
 pub use secret::Secret;
 pub use time::Timestamp;
+pub use verb::Verb;

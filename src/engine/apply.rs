@@ -2,12 +2,11 @@
 
 use super::facts::Sides;
 use super::guard::Bounds;
+use super::subscription::access_for;
 use super::{Engine, Host};
 use crate::domain::letter::Notice;
 use crate::domain::membership::{Membership, State};
-use crate::domain::{
-    Access, CrmUserId, Home, Lane, Operation, OrgId, PortalVerb, Standing, Timestamp,
-};
+use crate::domain::{CrmUserId, Home, Lane, Operation, OrgId, PortalVerb, Standing, Timestamp};
 use crate::logic::plan::{Decision, Facts, Matched, Step, Verdict, matching, of_ledger, plan_one};
 use crate::store::audit::{self, Entry};
 use crate::store::outbox::{self, Cause, NewAction, Wish};
@@ -56,6 +55,9 @@ impl Engine {
         {
             outbox::rearm(tx, row.id, Lane::Letter, look.now)?;
             outbox::rearm(tx, row.id, Lane::Notice, look.now)?;
+        }
+        if let (true, Some(row)) = (look.rearm, &row) {
+            outbox::rearm(tx, row.id, Lane::Licence, look.now)?;
         }
         self.tell_of(tx, look, known.as_ref(), row.as_ref(), &decision.verdict)?;
         self.take_steps(tx, look, &decision, row.as_mut())?;
@@ -134,6 +136,9 @@ impl Engine {
     ) -> Result<(), StoreError> {
         if *verdict == Verdict::Conflict {
             return self.tell_conflict(tx, look);
+        }
+        if *verdict == Verdict::DowngradedByHand {
+            return self.tell_restrict_by_hand(tx, look.host, look.now);
         }
         let entered = before.map(|row| row.state) != after.map(|row| row.state);
         let by_hand = match verdict {
@@ -267,7 +272,7 @@ pub(super) fn decide(
         was_there_before,
         complete: sides.complete,
         home: &Home::Elsewhere,
-        access: Access::Normal,
+        access: access_for(tx, host, known.as_ref())?,
     };
     let mut decision = plan_one(&host.policy, &facts, look.now);
     if decision.ledger.is_none() && asked != known {

@@ -16,11 +16,14 @@ mod host;
 mod invite;
 mod join;
 mod letters;
+mod licences;
 mod notices;
 mod resolve;
 mod resync;
 mod schedule;
 mod status;
+mod subscription;
+mod verbs;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -42,6 +45,8 @@ pub use failures::remedy;
 pub use host::Host;
 pub use resync::{Asked, BadRequest, Requested};
 pub use status::{HistoryLine, OrganizationStatus, QueueStatus, RunView, Status};
+pub use subscription::{Polled, Refused};
+pub use verbs::Ordered;
 
 /// What the store says, for those above who may not name it.
 pub use crate::store::StoreError as StoreFailure;

@@ -12,6 +12,7 @@ pub mod listen;
 mod page;
 mod problem;
 mod throttle;
+mod verbs;
 mod webhook;
 
 use std::sync::Arc;
@@ -58,7 +59,11 @@ pub fn admin(doors: Doors) -> Router {
         .route("/status", get(admin::status))
         .route("/resync", post(admin::resync))
         .route("/memberships", get(admin::memberships))
+        .route("/memberships/adopt", post(verbs::adopt_all))
         .route("/memberships/{id}", get(admin::membership))
+        .route("/memberships/{id}/{verb}", post(verbs::order))
+        .route("/organizations/{id}/approve-downgrade", post(verbs::approve_downgrade))
+        .route("/organizations/{id}/poll-plan", post(verbs::poll_plan))
         .route("/deliveries", get(admin::deliveries))
         .route("/deliveries/{id}", get(admin::delivery))
         .route("/runs/{id}", get(admin::run))

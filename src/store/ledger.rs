@@ -160,6 +160,30 @@ pub fn list(tx: &Tx<'_>, filter: &Filter, limit: u32) -> Result<Vec<Membership>,
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
+/// The rows of the organization with this origin.
+pub fn of_origin(
+    tx: &Tx<'_>,
+    organization: &OrgId,
+    origin: Origin,
+) -> Result<Vec<Membership>, StoreError> {
+    let mut statement = tx.sql().prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM memberships WHERE organization = ?1 AND origin = ?2 ORDER BY id"
+    ))?;
+    let rows = statement.query_map([organization.as_str(), origin.as_str()], membership)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// How many of the organization's memberships have which licence; unknown ones are left out.
+pub fn licences(tx: &Tx<'_>, organization: &OrgId) -> Result<(u32, u32), StoreError> {
+    Ok(tx
+        .sql()
+        .prepare_cached(
+            "SELECT coalesce(sum(licence = 'paid'), 0), coalesce(sum(licence = 'free'), 0)
+             FROM memberships WHERE organization = ?1 AND external = 1",
+        )?
+        .query_row([organization.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?)
+}
+
 /// Which memberships [`list`] shows.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {

@@ -14,6 +14,7 @@ pub mod lock;
 pub mod manners;
 pub mod orgs;
 pub mod outbox;
+pub mod plans;
 pub mod prune;
 pub mod removals;
 pub mod runs;
@@ -21,6 +22,7 @@ mod schema;
 #[cfg(test)]
 mod tests;
 pub mod ticks;
+pub mod told;
 mod writer;
 
 use std::os::unix::fs::OpenOptionsExt;

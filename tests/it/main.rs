@@ -8,6 +8,7 @@ mod admin;
 mod burst;
 mod clock;
 mod doors;
+mod downgrade;
 mod duplicates;
 mod evidence;
 mod habits;
@@ -16,11 +17,13 @@ mod join;
 mod laws;
 mod leaving;
 mod letters;
+mod licences;
 mod modes;
 mod plans;
 mod refusals;
 mod restarts;
 mod support;
+mod verbs;
 mod way;
 
 // The built binary as a child, with the system's clock.
@@ -33,4 +36,5 @@ mod daemon_demo;
 mod daemon_flow;
 mod daemon_interop;
 mod daemon_lifecycle;
+mod daemon_memberships;
 mod daemon_storm;

@@ -5,6 +5,7 @@
 //! guard, which sees many people at once; what is planned here may still be held.
 
 mod class;
+mod downgrade;
 mod leaving;
 mod matching;
 mod verdict;
@@ -248,8 +249,13 @@ fn mirror(
         row.origin = Origin::Present;
     }
     let Matched::One(cliq) = facts.cliq else {
-        return not_in_cliq(policy, user, facts.complete, row, now);
+        let decision = not_in_cliq(policy, user, facts.complete, row, now);
+        return downgrade::hold(decision, facts.access);
     };
+    let adds = policy.portal_adds;
+    if let Some(what) = downgrade::consequence(&row, facts.access, cliq.presence, adds) {
+        return what.decision(row, cliq.presence, now);
+    }
     match cliq.presence {
         Presence::Active => joined(row, now),
         Presence::Pending => pending(row, now),

@@ -9,6 +9,14 @@ pub enum Verdict {
     Add,
     /// The portal is asked to lift a restriction that the bridge made.
     Restore,
+    /// Downgraded, and the standing choice is to restrict: the portal is asked to.
+    Downgraded,
+    /// The same in `observe` mode, where only an administrator can.
+    DowngradedByHand,
+    /// Restricted by the bridge, and so as long as the downgrade lasts.
+    StaysRestricted,
+    /// To be added, or taken away, when the downgrade is over.
+    HeldByDowngrade,
     /// Everything is as it should be.
     Settled,
     /// Cliq shows the invitation.
@@ -81,6 +89,10 @@ impl Verdict {
         match self {
             Self::Add => "add",
             Self::Restore => "restore",
+            Self::Downgraded => "downgraded",
+            Self::DowngradedByHand => "downgraded_by_hand",
+            Self::StaysRestricted => "stays_restricted",
+            Self::HeldByDowngrade => "held_by_downgrade",
             Self::Settled => "settled",
             Self::SeenPending => "seen_pending",
             Self::SeenJoined => "seen_joined",
@@ -168,7 +180,23 @@ impl Verdict {
             Self::Succeeded => "Another CRM user is this person now; nothing is taken back.",
             Self::Released => "Has become one of the organization's own people: not ours any more.",
             Self::Add => "Active in CRM and not in Cliq: added through the portal.",
-            Self::Restore => "Active again in CRM: the bridge's own restriction is lifted.",
+            Self::Restore => {
+                "What the bridge restricted the person for is over: its restriction is lifted."
+            }
+            Self::Downgraded => {
+                "CRM Plus is downgraded and on_free_downgrade is \"restrict\": access is blocked."
+            }
+            Self::DowngradedByHand => {
+                "CRM Plus is downgraded and on_free_downgrade is \"restrict\": to be restricted in \
+                 CRM Plus, Admin panel, Users."
+            }
+            Self::StaysRestricted => {
+                "Restricted by the bridge because CRM Plus is downgraded; restored when it is not."
+            }
+            Self::HeldByDowngrade => {
+                "CRM Plus is downgraded: nobody is added to a restricted Cliq and nobody is taken away \
+                 until that is over."
+            }
             Self::Settled => "Nothing to do.",
             Self::SeenPending => "Cliq shows the invitation.",
             Self::SeenJoined => "Cliq shows the person as an active external user.",
