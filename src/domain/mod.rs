@@ -36,6 +36,6 @@ pub use ids::{
 };
 pub use letter::{Letter, Notice};
 pub use membership::{Membership, Origin, State};
-pub use person::Home;
+pub use person::{Accepted, Home, Who};
 pub use secret::Secret;
 pub use time::Timestamp;

@@ -1,12 +1,11 @@
 //! Writing a decision down: ledger, audit and outbox in the transaction it was made in.
 
 use super::facts::Sides;
+use super::people::Sight;
 use super::{Engine, Host};
 use crate::domain::letter::{Invitation, Notice};
 use crate::domain::membership::{Membership, State};
-use crate::domain::{
-    Access, CrmUserId, Home, Lane, Operation, OrgId, PortalVerb, Standing, Timestamp,
-};
+use crate::domain::{Access, CrmUserId, Lane, Operation, OrgId, PortalVerb, Standing, Timestamp};
 use crate::logic::plan::{Decision, Facts, Step, Verdict, matching, plan_one};
 use crate::store::audit::{self, Entry};
 use crate::store::outbox::{self, Cause, NewAction, Wish};
@@ -80,7 +79,7 @@ impl Engine {
         look: &Look<'_>,
         allowance: &mut Allowance,
     ) -> Result<Verdict, StoreError> {
-        let (known, mut decision) = decide(tx, look)?;
+        let (known, mut decision, sight) = self.decide(tx, look)?;
         let admitted = !decision.steps.iter().copied().any(invites)
             || self.is_counted(tx, known.as_ref(), look.now)?
             || allowance.take();
@@ -109,6 +108,9 @@ impl Engine {
         if decision.verdict == Verdict::Conflict {
             self.tell_conflict(tx, look)?;
         }
+        if let Some(sight) = &sight {
+            self.note_sight(tx, look, sight, row.as_ref(), &decision.verdict)?;
+        }
         let reason = decision.verdict.sentence();
         for step in &decision.steps {
             let Some(row) = &mut row else { continue };
@@ -129,6 +131,56 @@ impl Engine {
             }
         }
         Ok(decision.verdict)
+    }
+
+    /// Decides for one person without writing anything.
+    pub(super) fn decide(
+        &self,
+        tx: &Tx<'_>,
+        look: &Look<'_>,
+    ) -> Result<(Option<Membership>, Decision, Option<Sight>), StoreError> {
+        let (host, sides) = (look.host, look.sides);
+        let user = sides.roster.get(look.user);
+        let mut known = ledger::by_user(tx, host.id(), look.user)?;
+        let mut rival = sides.doubles.contains(look.user);
+        if let Some((user, email)) = user.and_then(|user| Some((user, user.email.as_ref()?))) {
+            let zuid = user.zuid.as_ref();
+            for other in ledger::namesakes(tx, host.id(), look.user, zuid, email)? {
+                match relation(sides, &other) {
+                    Relation::Rival => rival = true,
+                    Relation::Predecessor if known.is_none() => known = Some(other),
+                    Relation::Predecessor => {}
+                }
+            }
+        }
+        let org = orgs::state(tx, host.id())?;
+        let was_there_before =
+            org.first_snapshot_at.is_none() || orgs::in_baseline(tx, host.id(), look.user)?;
+        let mut asked = known.clone();
+        if let (true, Some(row)) = (look.rearm, &mut asked) {
+            row.parked = None;
+        }
+        let cliq = match user {
+            Some(user) => matching(user, known.as_ref(), &sides.directory),
+            None => crate::logic::plan::Matched::Nobody,
+        };
+        let sight = self.sight_of(tx, host.id(), user, known.as_ref())?;
+        let home = sight.as_ref().map(Sight::verdict).unwrap_or_default();
+        let facts = Facts {
+            crm: user,
+            cliq,
+            membership: asked.as_ref(),
+            rival,
+            was_there_before,
+            complete: sides.complete,
+            home: &home,
+            access: Access::Normal,
+        };
+        let mut decision = plan_one(&host.policy, &facts, look.now);
+        if decision.ledger.is_none() && asked != known {
+            decision.ledger = asked;
+        }
+        Ok((known, decision, sight))
     }
 
     /// Whether the invitation cap has counted this person within its window.
@@ -266,53 +318,6 @@ impl Engine {
         };
         self.tell_admins(tx, host.id(), &notice, Cause::default(), now)
     }
-}
-
-/// Decides for one person without writing anything.
-pub(super) fn decide(
-    tx: &Tx<'_>,
-    look: &Look<'_>,
-) -> Result<(Option<Membership>, Decision), StoreError> {
-    let (host, sides) = (look.host, look.sides);
-    let user = sides.roster.get(look.user);
-    let mut known = ledger::by_user(tx, host.id(), look.user)?;
-    let mut rival = sides.doubles.contains(look.user);
-    if let Some((user, email)) = user.and_then(|user| Some((user, user.email.as_ref()?))) {
-        let zuid = user.zuid.as_ref();
-        for other in ledger::namesakes(tx, host.id(), look.user, zuid, email)? {
-            match relation(sides, &other) {
-                Relation::Rival => rival = true,
-                Relation::Predecessor if known.is_none() => known = Some(other),
-                Relation::Predecessor => {}
-            }
-        }
-    }
-    let org = orgs::state(tx, host.id())?;
-    let was_there_before =
-        org.first_snapshot_at.is_none() || orgs::in_baseline(tx, host.id(), look.user)?;
-    let mut asked = known.clone();
-    if let (true, Some(row)) = (look.rearm, &mut asked) {
-        row.parked = None;
-    }
-    let cliq = match user {
-        Some(user) => matching(user, known.as_ref(), &sides.directory),
-        None => crate::logic::plan::Matched::Nobody,
-    };
-    let facts = Facts {
-        crm: user,
-        cliq,
-        membership: asked.as_ref(),
-        rival,
-        was_there_before,
-        complete: sides.complete,
-        home: &Home::Elsewhere,
-        access: Access::Normal,
-    };
-    let mut decision = plan_one(&host.policy, &facts, look.now);
-    if decision.ledger.is_none() && asked != known {
-        decision.ledger = asked;
-    }
-    Ok((known, decision))
 }
 
 /// Records what changed.

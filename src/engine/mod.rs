@@ -13,6 +13,8 @@ mod facts;
 mod host;
 mod letters;
 mod notices;
+mod people;
+mod people_views;
 mod resolve;
 mod resync;
 mod schedule;
@@ -36,6 +38,10 @@ use crate::store::{Store, StoreError};
 pub use accept::{AcceptError, Incoming, Receipt};
 pub use deliver::remedy;
 pub use host::Host;
+pub use people_views::{
+    Confirmed, ConflictView, Found, HomeView, HostView, LimitView, PersonLine, PersonView, limits,
+    not_applicable, surface_only,
+};
 pub use resync::{Asked, BadRequest, Requested};
 pub use status::{HistoryLine, OrganizationStatus, QueueStatus, RunView, Status};
 

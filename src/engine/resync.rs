@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::apply::{Allowance, Look, decide, invites};
+use super::apply::{Allowance, Look, invites};
 use super::facts::{ReadError, Sides};
 use super::{Desk, Engine, Host, Step};
 use crate::domain::run::{RunState, Trigger};
@@ -290,7 +290,7 @@ impl Engine {
                 for user in &people {
                     let cause = Cause::default();
                     let look = Look { host, user, sides: &sides, cause, rearm, now };
-                    let (known, decision) = decide(tx, &look)?;
+                    let (known, decision, _) = engine.decide(tx, &look)?;
                     all.people += 1;
                     let counted = engine.is_counted(tx, known.as_ref(), now)?;
                     all.adds += u32::from(!counted && decision.steps.iter().copied().any(invites));

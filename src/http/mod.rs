@@ -9,6 +9,7 @@ mod body;
 mod health;
 pub mod listen;
 mod page;
+mod people;
 mod problem;
 mod webhook;
 
@@ -56,6 +57,12 @@ pub fn admin(doors: Doors) -> Router {
         .route("/resync", post(admin::resync))
         .route("/memberships", get(admin::memberships))
         .route("/memberships/{id}", get(admin::membership))
+        .route("/people", get(people::people))
+        .route("/people/{id}", get(people::person))
+        .route("/people/{id}/confirm-home", post(people::confirm_home))
+        .route("/limits", get(people::all_limits))
+        .route("/compliance", get(people::compliance))
+        .route("/conflicts", get(people::conflicts))
         .route("/deliveries", get(admin::deliveries))
         .route("/deliveries/{id}", get(admin::delivery))
         .route("/runs/{id}", get(admin::run))

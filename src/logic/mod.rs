@@ -5,7 +5,9 @@
 //! an argument.
 
 pub mod event;
+pub mod home;
 pub mod letter;
+pub mod limits;
 pub mod media;
 pub mod plan;
 pub mod retry;

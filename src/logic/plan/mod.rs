@@ -5,6 +5,7 @@
 //! away (removals come with reconciliation, its guard and its two-key rule).
 
 mod class;
+mod home;
 mod matching;
 mod verdict;
 
@@ -92,7 +93,7 @@ pub fn plan_one(policy: &Policy, facts: &Facts<'_>, now: Timestamp) -> Decision 
         return Decision::nothing(Verdict::NoAddress);
     };
     let known = facts.membership;
-    let mut decision = mirror(policy, user, facts, draft, now);
+    let mut decision = home::hold(facts.home, mirror(policy, user, facts, draft, now));
     if decision.ledger.as_ref() == known {
         decision.ledger = None;
     }
@@ -102,7 +103,9 @@ pub fn plan_one(policy: &Policy, facts: &Facts<'_>, now: Timestamp) -> Decision 
 /// The reasons for which a person is left alone, whatever the ledger says.
 fn out_of_bounds(policy: &Policy, user: &CrmUser, facts: &Facts<'_>) -> Option<Verdict> {
     let Some(email) = &user.email else { return Some(Verdict::NoAddress) };
-    if policy.internal_domains.contains(email.domain()) {
+    if policy.internal_domains.contains(email.domain())
+        || facts.home.organization() == Some(&policy.organization)
+    {
         return Some(Verdict::Internal);
     }
     let cliq = match facts.cliq {
@@ -134,6 +137,9 @@ fn out_of_bounds(policy: &Policy, user: &CrmUser, facts: &Facts<'_>) -> Option<V
 /// is further is left as is (G11: hands off, history kept).
 fn out(known: Option<&Membership>, verdict: Verdict, now: Timestamp) -> Decision {
     match known {
+        Some(known) if verdict == Verdict::Internal && known.state != State::Wanted => {
+            release(known, now)
+        }
         Some(known)
             if known.state == State::Wanted
                 && matches!(verdict, Verdict::Internal | Verdict::OutOfScope(_)) =>
@@ -144,6 +150,20 @@ fn out(known: Option<&Membership>, verdict: Verdict, now: Timestamp) -> Decision
         }
         _ => Decision::nothing(verdict),
     }
+}
+
+/// An external member has become one of the organization's own: not ours any more, with no write
+/// and with the history kept (G11).
+fn release(known: &Membership, now: Timestamp) -> Decision {
+    if known.state == State::Removed && known.origin == Origin::Present {
+        return Decision::nothing(Verdict::Internal);
+    }
+    let mut row = known.clone();
+    enter(&mut row, State::Removed, now);
+    row.origin = Origin::Present;
+    row.external = false;
+    row.restricted_by_bridge = false;
+    keep(row, Verdict::Released)
 }
 
 /// A zuid that appears later must confirm the remembered one.

@@ -1,6 +1,7 @@
 //! Why the planner decided as it did, in a word for machines and a sentence for people.
 
-use crate::domain::State;
+use crate::domain::{Home, State};
+use crate::logic::home;
 
 /// The reason of a decision.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +48,10 @@ pub enum Verdict {
     NotShown(State),
     /// The address changed after the invitation.
     Renamed,
+    /// An external member has become internal (G11).
+    Released,
+    /// Nobody knows for sure who the person is or where they are at home (R3, G6, G9).
+    Home(Home),
 }
 
 impl Verdict {
@@ -74,6 +79,8 @@ impl Verdict {
             Self::Cooldown => "cooldown",
             Self::NotShown(_) => "not_shown",
             Self::Renamed => "renamed",
+            Self::Released => "released",
+            Self::Home(home) => home.word(),
         }
     }
 
@@ -101,6 +108,8 @@ impl Verdict {
                     "Cliq does not show the person now; the membership stays \"{state}\"."
                 );
             }
+            Self::Home(home) => return home::sentence(home),
+            Self::Released => "Has become one of the organization's own people: not ours any more.",
             Self::Add => "Active in CRM and not in Cliq: added through the portal.",
             Self::Restore => "Active again in CRM: the bridge's own restriction is lifted.",
             Self::Settled => "Nothing to do.",
