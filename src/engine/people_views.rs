@@ -437,18 +437,13 @@ fn resolve(tx: &Tx<'_>, id: &str) -> Result<Found<Who>, StoreError> {
             people.insert(who.key().to_owned(), who);
         }
     }
-    let by_account = people.keys().find(|key| *key == id).cloned();
+    // A zuid names one person, whatever else it is the number of.
+    let by_account =
+        people.values().find(|who| who.zuid.as_ref().map(Zuid::as_str) == Some(id)).cloned();
     Ok(match (by_account, people.len()) {
-        (_, 0) => Found::Nobody,
-        // A zuid names one person, whatever else it is the number of.
-        (Some(key), _) if people.get(&key).is_some_and(|who| is(who, id)) => {
-            people.remove(&key).map_or(Found::Nobody, Found::One)
-        }
-        (_, 1) => people.into_values().next().map_or(Found::Nobody, Found::One),
-        _ => Found::Several(people.into_keys().collect()),
+        (Some(who), _) => Found::One(who),
+        (None, 0) => Found::Nobody,
+        (None, 1) => people.into_values().next().map_or(Found::Nobody, Found::One),
+        (None, _) => Found::Several(people.into_keys().collect()),
     })
-}
-
-fn is(who: &Who, zuid: &str) -> bool {
-    who.zuid.as_ref().map(Zuid::as_str) == Some(zuid)
 }

@@ -35,6 +35,7 @@ mod limits;
 mod mailbox;
 mod membership;
 mod mime;
+mod moves;
 mod pages;
 mod paging;
 mod people;
