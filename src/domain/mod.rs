@@ -13,6 +13,7 @@ pub mod delivery;
 pub mod email;
 pub mod failure;
 pub mod ids;
+pub mod join;
 pub mod letter;
 pub mod membership;
 pub mod person;
@@ -21,6 +22,7 @@ pub mod run;
 pub mod scheme;
 pub mod secret;
 pub mod time;
+pub mod verb;
 mod words;
 
 pub use access::{Access, CliqPlan, Licence, Subscription};
@@ -34,8 +36,10 @@ pub use failure::{Disposition, Failure};
 pub use ids::{
     ActionId, BootId, CliqId, CrmUserId, DeliveryId, GuestId, MembershipId, OrgId, RunId, Zuid,
 };
+pub use join::{JoinAnswer, JoinOutcome, JoinView, OpenInvitation};
 pub use letter::{Letter, Notice};
 pub use membership::{Membership, Origin, State};
 pub use person::{Accepted, Home, Who};
 pub use secret::Secret;
 pub use time::Timestamp;
+pub use verb::Verb;

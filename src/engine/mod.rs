@@ -10,8 +10,12 @@ mod channels;
 mod clockwork;
 mod deliver;
 mod facts;
+mod failures;
+mod guard;
 mod host;
+mod invite;
 mod letters;
+mod licences;
 mod notices;
 mod people;
 mod people_views;
@@ -19,6 +23,8 @@ mod resolve;
 mod resync;
 mod schedule;
 mod status;
+mod subscription;
+mod verbs;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -36,7 +42,7 @@ use crate::store::outbox::Desk as OutboxDesk;
 use crate::store::{Store, StoreError};
 
 pub use accept::{AcceptError, Incoming, Receipt};
-pub use deliver::remedy;
+pub use failures::remedy;
 pub use host::Host;
 pub use people_views::{
     Confirmed, ConflictView, Found, HomeView, HostView, LimitView, PersonLine, PersonView, limits,
@@ -44,6 +50,8 @@ pub use people_views::{
 };
 pub use resync::{Asked, BadRequest, Requested};
 pub use status::{HistoryLine, OrganizationStatus, QueueStatus, RunView, Status};
+pub use subscription::{Polled, Refused};
+pub use verbs::Ordered;
 
 /// What the store says, for those above who may not name it.
 pub use crate::store::StoreError as StoreFailure;
@@ -273,19 +281,24 @@ impl Engine {
         self.wake(&Desk::Letters);
     }
 
-    /// HMAC-SHA256 under the store's key, in hex: names that nobody outside can guess and that
-    /// come out the same after a restart.
-    fn keyed(&self, purpose: &str, parts: &[&str]) -> String {
+    /// HMAC-SHA256 under the store's key: names that nobody outside can guess and that come out
+    /// the same after a restart.
+    fn keyed_bytes(&self, purpose: &str, parts: &[&str]) -> Vec<u8> {
         // HMAC takes keys of any length, so this cannot fail.
         let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(self.inner.key.expose()) else {
-            return String::new();
+            return Vec::new();
         };
         mac.update(purpose.as_bytes());
         for part in parts {
             mac.update(&[0x1f]);
             mac.update(part.as_bytes());
         }
-        hex::encode(mac.finalize().into_bytes())
+        mac.finalize().into_bytes().to_vec()
+    }
+
+    /// [`Self::keyed_bytes`] in hex.
+    fn keyed(&self, purpose: &str, parts: &[&str]) -> String {
+        hex::encode(self.keyed_bytes(purpose, parts))
     }
 }
 

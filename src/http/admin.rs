@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::{Doors, Problem, page};
 use crate::domain::membership::{Membership, State as MembershipState};
 use crate::domain::run::Trigger;
-use crate::domain::{DeliveryId, MembershipId, RunId, Timestamp};
+use crate::domain::{DeliveryId, Licence, MembershipId, RunId, Timestamp};
 use crate::engine::{Asked, BadRequest, MembershipFilter, Status, StoreFailure, limits, remedy};
 
 pub(super) type Answer<T> = Result<T, Problem>;
@@ -111,6 +111,8 @@ pub(super) struct MembershipView {
     invited_at: Option<String>,
     join_url: Option<String>,
     suspected_at: Option<String>,
+    licence: Option<&'static str>,
+    restricted_by_bridge: bool,
     parked: Option<String>,
     #[serde(skip)]
     row: i64,
@@ -135,6 +137,8 @@ pub(super) fn shown(row: Membership) -> MembershipView {
         invited_at: time(row.invited_at),
         join_url: row.join_url,
         suspected_at: time(row.suspected_at),
+        licence: row.licence.map(Licence::as_str),
+        restricted_by_bridge: row.restricted_by_bridge,
         parked: row.parked.as_deref().map(remedy),
         row: row.id.0,
     }

@@ -11,6 +11,7 @@ pub mod listen;
 mod page;
 mod people;
 mod problem;
+mod verbs;
 mod webhook;
 
 use std::sync::Arc;
@@ -56,6 +57,7 @@ pub fn admin(doors: Doors) -> Router {
         .route("/status", get(admin::status))
         .route("/resync", post(admin::resync))
         .route("/memberships", get(admin::memberships))
+        .route("/memberships/adopt", post(verbs::adopt_all))
         .route("/memberships/{id}", get(admin::membership))
         .route("/people", get(people::people))
         .route("/people/{id}", get(people::person))
@@ -63,6 +65,9 @@ pub fn admin(doors: Doors) -> Router {
         .route("/limits", get(people::all_limits))
         .route("/compliance", get(people::compliance))
         .route("/conflicts", get(people::conflicts))
+        .route("/memberships/{id}/{verb}", post(verbs::order))
+        .route("/organizations/{id}/approve-downgrade", post(verbs::approve_downgrade))
+        .route("/organizations/{id}/poll-plan", post(verbs::poll_plan))
         .route("/deliveries", get(admin::deliveries))
         .route("/deliveries/{id}", get(admin::delivery))
         .route("/runs/{id}", get(admin::run))

@@ -219,6 +219,30 @@ pub fn list(tx: &Tx<'_>, filter: &Filter, limit: u32) -> Result<Vec<Membership>,
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
+/// The rows of the organization with this origin.
+pub fn of_origin(
+    tx: &Tx<'_>,
+    organization: &OrgId,
+    origin: Origin,
+) -> Result<Vec<Membership>, StoreError> {
+    let mut statement = tx.sql().prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM memberships WHERE organization = ?1 AND origin = ?2 ORDER BY id"
+    ))?;
+    let rows = statement.query_map([organization.as_str(), origin.as_str()], membership)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// How many of the organization's memberships have which licence; unknown ones are left out.
+pub fn licences(tx: &Tx<'_>, organization: &OrgId) -> Result<(u32, u32), StoreError> {
+    Ok(tx
+        .sql()
+        .prepare_cached(
+            "SELECT coalesce(sum(licence = 'paid'), 0), coalesce(sum(licence = 'free'), 0)
+             FROM memberships WHERE organization = ?1 AND external = 1",
+        )?
+        .query_row([organization.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?)
+}
+
 /// Which memberships [`list`] shows.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
@@ -288,6 +312,25 @@ pub fn put(tx: &Tx<'_>, row: &Membership) -> Result<MembershipId, StoreError> {
             row.parked,
         ])?;
     Ok(id.map_or_else(|| MembershipId(tx.sql().last_insert_rowid()), MembershipId))
+}
+
+/// Rows that the invitation clock looks at.
+pub fn on_the_clock(tx: &Tx<'_>, organization: &OrgId) -> Result<Vec<Membership>, StoreError> {
+    let mut statement = tx.sql().prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM memberships
+         WHERE organization = ?1 AND state IN ('wanted', 'invited') ORDER BY id"
+    ))?;
+    let rows = statement.query_map([organization.as_str()], membership)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// The CRM users of the organization whom the ledger knows.
+pub fn users(tx: &Tx<'_>, organization: &OrgId) -> Result<Vec<CrmUserId>, StoreError> {
+    let mut statement =
+        tx.sql().prepare_cached("SELECT crm_user_id FROM memberships WHERE organization = ?1")?;
+    let rows = statement
+        .query_map([organization.as_str()], |row| row.get::<_, String>(0).map(CrmUserId::new))?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// How many memberships are in which state.

@@ -15,12 +15,15 @@ pub mod manners;
 pub mod orgs;
 pub mod outbox;
 pub mod people;
+pub mod plans;
 pub mod prune;
+pub mod removals;
 pub mod runs;
 mod schema;
 #[cfg(test)]
 mod tests;
 pub mod ticks;
+pub mod told;
 mod writer;
 
 use std::os::unix::fs::OpenOptionsExt;

@@ -9,5 +9,6 @@ pub(super) fn hold(home: &Home, decision: Decision) -> Decision {
     if !home.forbids_writes() {
         return decision;
     }
-    Decision { steps: Vec::new(), verdict: Verdict::Home(home.clone()), ..decision }
+    let verdict = Verdict::Home(home.clone());
+    Decision { steps: Vec::new(), guarded: false, verdict, ..decision }
 }

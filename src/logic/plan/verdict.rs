@@ -10,6 +10,14 @@ pub enum Verdict {
     Add,
     /// The portal is asked to lift a restriction that the bridge made.
     Restore,
+    /// Downgraded, and the standing choice is to restrict: the portal is asked to.
+    Downgraded,
+    /// The same in `observe` mode, where only an administrator can.
+    DowngradedByHand,
+    /// Restricted by the bridge, and so as long as the downgrade lasts.
+    StaysRestricted,
+    /// To be added, or taken away, when the downgrade is over.
+    HeldByDowngrade,
     /// Everything is as it should be.
     Settled,
     /// Cliq shows the invitation.
@@ -48,6 +56,30 @@ pub enum Verdict {
     NotShown(State),
     /// The address changed after the invitation.
     Renamed,
+    /// Who was seen is in no part of two complete listings.
+    Vanished(State),
+    /// A leaver's access is restricted.
+    Restrict,
+    /// A deactivated user's access is restricted.
+    Deactivated,
+    /// A leaver's open invitation is cancelled.
+    Cancel,
+    /// A leaver is taken out after the time between.
+    Remove,
+    /// Joined after the invitation was withdrawn (G17).
+    LateJoin,
+    /// A leaver waits, restricted, to be taken out.
+    Staged,
+    /// A leaver whom Cliq does not show.
+    Gone,
+    /// `observe`: a leaver is to be removed in CRM Plus.
+    RemoveByHand,
+    /// `observe`: a deactivated user is to be blocked in CRM Plus.
+    RestrictByHand,
+    /// A leaver who was there before the bridge.
+    NotOurs,
+    /// Another CRM user is this person now (Z14).
+    Succeeded,
     /// An external member has become internal (G11).
     Released,
     /// Nobody knows for sure who the person is or where they are at home (R3, G6, G9).
@@ -60,6 +92,10 @@ impl Verdict {
         match self {
             Self::Add => "add",
             Self::Restore => "restore",
+            Self::Downgraded => "downgraded",
+            Self::DowngradedByHand => "downgraded_by_hand",
+            Self::StaysRestricted => "stays_restricted",
+            Self::HeldByDowngrade => "held_by_downgrade",
             Self::Settled => "settled",
             Self::SeenPending => "seen_pending",
             Self::SeenJoined => "seen_joined",
@@ -79,6 +115,20 @@ impl Verdict {
             Self::Cooldown => "cooldown",
             Self::NotShown(_) => "not_shown",
             Self::Renamed => "renamed",
+            Self::Vanished(State::Left) => "left",
+            Self::Vanished(State::Expired) => "expired",
+            Self::Vanished(_) => "declined",
+            Self::Restrict => "restrict",
+            Self::Deactivated => "deactivated",
+            Self::Cancel => "cancel",
+            Self::Remove => "remove",
+            Self::LateJoin => "late_join",
+            Self::Staged => "staged",
+            Self::Gone => "gone",
+            Self::RemoveByHand => "remove_by_hand",
+            Self::RestrictByHand => "restrict_by_hand",
+            Self::NotOurs => "not_ours",
+            Self::Succeeded => "succeeded",
             Self::Released => "released",
             Self::Home(home) => home.word(),
         }
@@ -95,10 +145,7 @@ impl Verdict {
                 return format!("CRM says \"{word}\", which is no known status; nothing is done.");
             }
             Self::NotActive(word) => {
-                return format!(
-                    "CRM says \"{word}\". Nobody is removed by a webhook or a resync; \
-                     reconciliation decides."
-                );
+                return format!("CRM says \"{word}\"; nothing of this person is open in Cliq.");
             }
             Self::Parked(code) => {
                 return format!("The portal refused ({code}); resync the person to try again.");
@@ -109,9 +156,52 @@ impl Verdict {
                 );
             }
             Self::Home(home) => return home::sentence(home),
+            Self::Vanished(State::Left) => {
+                "In no part of two complete listings of Cliq: the person left, and is not added \
+                 again."
+            }
+            Self::Vanished(State::Expired) => {
+                "The invitation had run out and Cliq does not show it any more."
+            }
+            Self::Vanished(_) => {
+                "The open invitation is in no part of two complete listings of Cliq: declined."
+            }
+            Self::Restrict => "No longer in CRM: access is restricted, and removed later.",
+            Self::Deactivated => "Deactivated in CRM: access is restricted until CRM says active.",
+            Self::Cancel => "No longer in CRM: the open invitation is cancelled.",
+            Self::Remove => "Still not in CRM after `guard.remove_after`: removed.",
+            Self::LateJoin => "Accepted an invitation that had been withdrawn: removed.",
+            Self::Staged => "No longer in CRM: restricted, and waits for `guard.remove_after`.",
+            Self::Gone => "No longer in CRM, and not in Cliq: nothing to take back.",
+            Self::RemoveByHand => {
+                "No longer in CRM: remove the person in CRM Plus (Admin panel, Users); no API can."
+            }
+            Self::RestrictByHand => {
+                "Deactivated in CRM: block the person in CRM Plus (Admin panel, Users); no API can."
+            }
+            Self::NotOurs => {
+                "Was there before the bridge: never removed. Adopt it to hand it over."
+            }
+            Self::Succeeded => "Another CRM user is this person now; nothing is taken back.",
             Self::Released => "Has become one of the organization's own people: not ours any more.",
             Self::Add => "Active in CRM and not in Cliq: added through the portal.",
-            Self::Restore => "Active again in CRM: the bridge's own restriction is lifted.",
+            Self::Restore => {
+                "What the bridge restricted the person for is over: its restriction is lifted."
+            }
+            Self::Downgraded => {
+                "CRM Plus is downgraded and on_free_downgrade is \"restrict\": access is blocked."
+            }
+            Self::DowngradedByHand => {
+                "CRM Plus is downgraded and on_free_downgrade is \"restrict\": to be restricted in \
+                 CRM Plus, Admin panel, Users."
+            }
+            Self::StaysRestricted => {
+                "Restricted by the bridge because CRM Plus is downgraded; restored when it is not."
+            }
+            Self::HeldByDowngrade => {
+                "CRM Plus is downgraded: nobody is added to a restricted Cliq and nobody is taken away \
+                 until that is over."
+            }
             Self::Settled => "Nothing to do.",
             Self::SeenPending => "Cliq shows the invitation.",
             Self::SeenJoined => "Cliq shows the person as an active external user.",

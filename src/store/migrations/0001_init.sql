@@ -264,12 +264,22 @@ CREATE INDEX audit_at ON audit(organization, at);
 CREATE TABLE organizations (
   id                TEXT PRIMARY KEY,
   subscription      TEXT NOT NULL DEFAULT 'unknown',
+  -- Time of the newest evidence, and of the last change.
   subscription_at   INTEGER,
+  subscription_since INTEGER,
   -- The `paid_type` first seen in CRM's licence details, and what the last reads of them said.
   first_paid_type   TEXT,
   plan_read         TEXT,
   plan_reads        INTEGER NOT NULL DEFAULT 0,
   downgrade_approved INTEGER NOT NULL DEFAULT 0,
+  paid_type         TEXT,
+  crm_licences      INTEGER,
+  plan_read_at      INTEGER,
+  -- Paid Cliq seats as last listed and given since, and the number at which the portal said that
+  -- none is left, with the pool that was configured then.
+  seats_used        INTEGER,
+  seats_learnt      INTEGER,
+  seats_configured  INTEGER,
   own_zuid          TEXT,
   first_snapshot_at INTEGER,
   first_run_at      INTEGER,
@@ -279,6 +289,14 @@ CREATE TABLE organizations (
   quarantine_cause  TEXT,
   probe_at          INTEGER,
   last_good_read_at INTEGER
+) WITHOUT ROWID;
+
+-- What administrators were told of a lasting state, so that it is said once and not daily.
+CREATE TABLE told (
+  organization TEXT NOT NULL,
+  what         TEXT NOT NULL,
+  about        TEXT NOT NULL,
+  PRIMARY KEY (organization, what)
 ) WITHOUT ROWID;
 
 -- CRM ids of the first complete snapshot: who was there before the bridge.
