@@ -9,7 +9,7 @@ use super::acts::{self, Impossible};
 use super::faults::Rule;
 use super::state::State;
 use super::wire::{Reply, Request};
-use super::{Shared, channel_acts, courier, licences, mailbox, moves, pages, people, views, watch};
+use super::{Shared, channel_acts, courier, licences, mailbox, pages, people, views, watch};
 use crate::domain::Timestamp;
 
 /// Answers a request below `/sandbox`, once the notices that it caused are delivered.
@@ -115,8 +115,6 @@ fn act(
         }
         (_, ["organizations", org, rest @ ..]) => in_organization(state, org, rest, request, now),
         ("POST", ["people", email, "sign-up"]) => Ok(people::sign_up(state, email, now)),
-        ("POST", ["people", email, "move"]) => moves::relocate(state, email, request, now),
-        ("POST", ["people", email, "rename"]) => moves::rename(state, email, request, now),
         ("PATCH", ["people", email]) => people::patch(state, email, request, now),
         ("POST", ["join", org, email]) => {
             acts::member(state, org, email, "accept", now)?;

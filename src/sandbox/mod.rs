@@ -35,7 +35,6 @@ mod limits;
 mod mailbox;
 mod membership;
 mod mime;
-mod moves;
 mod pages;
 mod paging;
 mod people;

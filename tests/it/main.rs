@@ -10,6 +10,7 @@ mod doors;
 mod duplicates;
 mod evidence;
 mod habits;
+mod homes;
 mod identity;
 mod laws;
 mod letters;
