@@ -18,6 +18,8 @@ mod join;
 mod letters;
 mod licences;
 mod notices;
+mod people;
+mod people_views;
 mod resolve;
 mod resync;
 mod schedule;
@@ -43,6 +45,10 @@ use crate::store::{Store, StoreError};
 pub use accept::{AcceptError, Incoming, Receipt};
 pub use failures::remedy;
 pub use host::Host;
+pub use people_views::{
+    Confirmed, ConflictView, Found, HomeView, HostView, LimitView, PersonLine, PersonView, limits,
+    not_applicable, surface_only,
+};
 pub use resync::{Asked, BadRequest, Requested};
 pub use status::{HistoryLine, OrganizationStatus, QueueStatus, RunView, Status};
 pub use subscription::{Polled, Refused};

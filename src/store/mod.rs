@@ -14,6 +14,7 @@ pub mod lock;
 pub mod manners;
 pub mod orgs;
 pub mod outbox;
+pub mod people;
 pub mod plans;
 pub mod prune;
 pub mod removals;

@@ -12,6 +12,7 @@ mod downgrade;
 mod duplicates;
 mod evidence;
 mod habits;
+mod homes;
 mod identity;
 mod join;
 mod laws;

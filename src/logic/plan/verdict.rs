@@ -1,6 +1,7 @@
 //! Why the planner decided as it did, in a word for machines and a sentence for people.
 
-use crate::domain::State;
+use crate::domain::{Home, State};
+use crate::logic::home;
 
 /// The reason of a decision.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,6 +82,8 @@ pub enum Verdict {
     Succeeded,
     /// An external member has become internal (G11).
     Released,
+    /// Nobody knows for sure who the person is or where they are at home (R3, G6, G9).
+    Home(Home),
 }
 
 impl Verdict {
@@ -127,6 +130,7 @@ impl Verdict {
             Self::NotOurs => "not_ours",
             Self::Succeeded => "succeeded",
             Self::Released => "released",
+            Self::Home(home) => home.word(),
         }
     }
 
@@ -151,6 +155,7 @@ impl Verdict {
                     "Cliq does not show the person now; the membership stays \"{state}\"."
                 );
             }
+            Self::Home(home) => return home::sentence(home),
             Self::Vanished(State::Left) => {
                 "In no part of two complete listings of Cliq: the person left, and is not added \
                  again."
