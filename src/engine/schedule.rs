@@ -6,8 +6,8 @@ use crate::store::StoreError;
 
 impl Engine {
     /// Takes one step.
-    #[expect(clippy::unused_async, reason = "nothing to do yet")]
-    pub(super) async fn tick_schedule(&self, _organization: &OrgId) -> Result<Step, StoreError> {
-        Ok(Step::Idle(None))
+    pub(super) async fn tick_schedule(&self, organization: &OrgId) -> Result<Step, StoreError> {
+        let Some(host) = self.host(organization) else { return Ok(Step::Idle(None)) };
+        Ok(Step::Idle(self.keep_watch(host).await?))
     }
 }

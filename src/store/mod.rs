@@ -20,6 +20,7 @@ mod schema;
 #[cfg(test)]
 mod tests;
 pub mod ticks;
+pub mod watches;
 mod writer;
 
 use std::os::unix::fs::OpenOptionsExt;
