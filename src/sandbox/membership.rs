@@ -4,10 +4,10 @@
 //! ask for it; every caller checks that.
 
 use super::build::cliq_row;
+use super::entries::Status;
 use super::mailbox::Mail;
 use super::state::{Class, Organization, Realm};
 use super::wire::encoded;
-use super::world::Status;
 use crate::domain::Timestamp;
 
 /// The address that Zoho's own mails come from.
@@ -76,12 +76,13 @@ pub(super) fn accept(
     Ok(())
 }
 
-/// The person says no: the pending row vanishes, and the portal remembers (G3).
+/// The person says no: the pending row vanishes, and the portal remembers (G3, Z5).
 pub(super) fn decline(organization: &mut Organization, person: &str) -> Result<(), Refusal> {
     let pending = |row: &&super::state::CliqRow| row.status == Status::Pending;
     organization.row(person).filter(pending).ok_or("There is no pending invitation.")?;
     organization.cliq.retain(|row| row.person != person);
     organization.declined.insert(person.to_owned());
+    *organization.declines.entry(person.to_owned()).or_default() += 1;
     Ok(())
 }
 

@@ -1,17 +1,18 @@
 //! The portal function: the only door for an external user (R7, R8; design section 8).
 //!
-//! Deliberately absent: the licence pool and channel guests.
+//! Deliberately absent: channel guests, who never come through this door.
 
 use std::collections::BTreeMap;
 
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
+use super::entries::Status;
+use super::licences::{self, NoLicence};
 use super::membership;
 use super::router::{Outcome, text};
 use super::state::{Class, Organization, Realm};
 use super::wire::{Family, Reply, Request, Violation};
-use super::world::{CliqPlan, Status};
 use crate::domain::Timestamp;
 
 /// The body's keys; all are required texts.
@@ -151,6 +152,7 @@ fn act(
         return Answer::Refused("already_internal");
     }
     let exists = row.is_some();
+    let in_other_data_centre = realm.people.get(&person).is_some_and(|who| who.other_data_centre);
     let changed = |changed: Option<bool>| match changed {
         Some(true) => Answer::Done(None),
         Some(false) => Answer::Already(None),
@@ -162,7 +164,10 @@ fn act(
             let pending = row.is_some_and(|row| row.status == Status::Pending);
             Answer::Already(pending.then(|| membership::join_url(org, realm, &person)))
         }
+        Operation::AddExternal if org.is_blocked(&person) => Answer::Refused("blocked"),
+        Operation::AddExternal if in_other_data_centre => Answer::Refused("other_data_centre"),
         Operation::AddExternal if org.declined.contains(&person) => Answer::Refused("declined"),
+        Operation::AddExternal if !org.has_crm_licence() => Answer::Refused("no_licence"),
         Operation::AddExternal => {
             membership::invite(org, realm, &person, now);
             Answer::Done(Some(membership::join_url(org, realm, &person)))
@@ -170,20 +175,12 @@ fn act(
         Operation::RemoveExternal => changed(Some(membership::remove(org, &person))),
         Operation::Restrict => changed(membership::restrict(org, &person)),
         Operation::Restore => changed(membership::activate(org, &person)),
-        Operation::AssignLicence if exists && org.entry.cliq_plan == CliqPlan::Free => {
-            Answer::Refused("no_licence")
-        }
-        Operation::AssignLicence => changed(licence(org, &person, true)),
-        Operation::RevokeLicence => changed(licence(org, &person, false)),
+        Operation::AssignLicence => match licences::assign(org, &person) {
+            Ok(done) => changed(done),
+            Err(NoLicence) => Answer::Refused("no_licence"),
+        },
+        Operation::RevokeLicence => changed(licences::revoke(org, &person)),
     }
-}
-
-/// Gives or takes a paid licence (R18, R19); `false` when it was so already.
-fn licence(org: &mut Organization, person: &str, paid: bool) -> Option<bool> {
-    let row = org.row_mut(person)?;
-    let changed = row.paid_licence != paid;
-    row.paid_licence = paid;
-    Some(changed)
 }
 
 fn reply(org: &Organization, answer: &Answer) -> Reply {

@@ -1,8 +1,11 @@
 //! The sandbox from outside, over real sockets, on a clock that is moved by hand.
 
+mod channels;
 mod mail;
+mod plans;
 mod portal;
 mod strictness;
+mod watch;
 
 use std::sync::Arc;
 use std::time::Duration;
