@@ -146,6 +146,9 @@ pub struct Action {
     pub reason: String,
     /// Equal over retries of this row, new for every row.
     pub idempotency_key: String,
+    /// An operator asked for it by name: no plan takes it back, and what it does is the
+    /// administrators' choice.
+    pub by_operator: bool,
     /// Failures so far.
     pub failures: u32,
     /// When the row was queued.

@@ -15,6 +15,7 @@ pub mod manners;
 pub mod orgs;
 pub mod outbox;
 pub mod prune;
+pub mod removals;
 pub mod runs;
 mod schema;
 #[cfg(test)]

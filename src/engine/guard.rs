@@ -1,0 +1,273 @@
+//! What one transaction or one run may do to people: invite, take away, note as gone.
+//!
+//! Deliberately absent: the rules, which are `logic::guard`'s; here they meet what is in the store.
+
+use std::collections::BTreeSet;
+
+use super::{Engine, Host};
+use crate::domain::letter::Notice;
+use crate::domain::policy::Limits;
+use crate::domain::{MembershipId, OrgId, Timestamp};
+use crate::logic::guard::{Trip, check};
+use crate::store::outbox::Cause;
+use crate::store::{StoreError, Tx, ledger, removals};
+
+/// The removal guard of one organization, as it stands in this transaction.
+pub(super) struct Guard {
+    limits: Limits,
+    organization: OrgId,
+    from: Timestamp,
+    /// Read when first asked: most transactions take nothing away from anybody.
+    known: Option<Known>,
+    /// Set when a whole run would trip it: then nobody new passes, whatever fits.
+    closed: Option<Trip>,
+    held: BTreeSet<MembershipId>,
+    trip: Option<Trip>,
+}
+
+/// What one transaction may do to people: each of the three is counted over the guard's window.
+pub(super) struct Bounds {
+    /// Invitations.
+    pub(super) invitations: Allowance,
+    /// What takes access away.
+    pub(super) removals: Guard,
+    /// People taken for gone, because two complete listings did not show them.
+    pub(super) vanishing: Allowance,
+}
+
+impl Bounds {
+    /// How many were held back so far, of each kind.
+    pub(super) fn held(&self) -> [usize; 3] {
+        [self.invitations.held(), self.removals.held().len(), self.vanishing.held()]
+    }
+
+    /// Why the last person was held back, if one was.
+    pub(super) fn held_since(&self, before: [usize; 3]) -> Option<String> {
+        let [invitations, removals, vanishing] = self.held();
+        let why = if invitations > before[0] {
+            "guard.max_invites would be passed within the window".to_owned()
+        } else if removals > before[1] {
+            self.removals.trip.map(Trip::sentence).unwrap_or_default()
+        } else if vanishing > before[2] {
+            "more people are missing from Cliq than guard.max_removals allows".to_owned()
+        } else {
+            return None;
+        };
+        Some(why)
+    }
+}
+
+/// How many more people something may happen to within the window.
+pub(super) struct Allowance {
+    left: usize,
+    held: usize,
+}
+
+impl Allowance {
+    /// This many more.
+    pub(super) fn of(left: usize) -> Self {
+        Self { left, held: 0 }
+    }
+
+    /// Whether `wanted` more fit.
+    pub(super) fn fits(&self, wanted: usize) -> bool {
+        wanted <= self.left
+    }
+
+    /// How many were held back.
+    pub(super) fn held(&self) -> usize {
+        self.held
+    }
+
+    /// Takes one, if there is one.
+    pub(super) fn take(&mut self) -> bool {
+        if self.left == 0 {
+            self.held += 1;
+            return false;
+        }
+        self.left -= 1;
+        true
+    }
+}
+
+struct Known {
+    counted: BTreeSet<MembershipId>,
+    owned: BTreeSet<MembershipId>,
+}
+
+impl Engine {
+    /// What may happen to people of the organization as of `now`.
+    pub(super) fn bounds(
+        &self,
+        tx: &Tx<'_>,
+        organization: &OrgId,
+        now: Timestamp,
+    ) -> Result<Bounds, StoreError> {
+        let limits = self.inner.settings.limits;
+        let from = now - limits.window;
+        let less = |max: u32, used: usize| usize_of(max).saturating_sub(used);
+        let invited = usize_of(ledger::invited_since(tx, organization, from)?);
+        let vanished = removals::vanished(tx, organization, from)?;
+        Ok(Bounds {
+            invitations: Allowance::of(less(limits.max_invites, invited)),
+            removals: self.guard(organization, now),
+            vanishing: Allowance::of(less(limits.max_removals, vanished)),
+        })
+    }
+
+    /// Says, once a day each, what is held back.
+    pub(super) fn tell_bounds(
+        &self,
+        tx: &Tx<'_>,
+        host: &Host,
+        bounds: &Bounds,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.tell_guard(tx, host, &bounds.removals, now)?;
+        let limits = self.inner.settings.limits;
+        let mut notices = Vec::new();
+        if bounds.invitations.held() > 0 {
+            notices.push(Notice {
+                title: format!("Invitations of {} are held back", host.id()),
+                body: format!(
+                    "{} people are waiting because `guard.max_invites` ({}) would be passed within \
+                     the guard's window. If that is meant, raise it and resync the organization; \
+                     if not, check `scope`.",
+                    bounds.invitations.held(),
+                    limits.max_invites
+                ),
+            });
+        }
+        if bounds.vanishing.held() > 0 {
+            notices.push(Notice {
+                title: format!("People of {} are missing from Cliq", host.id()),
+                body: format!(
+                    "{} people more than `guard.max_removals` ({}) allows within the window are in \
+                     no part of two complete listings of Cliq. They are not noted as gone: a short \
+                     listing must not stick. Look into Cliq (Admin panel, Users) whether they are \
+                     there.",
+                    bounds.vanishing.held(),
+                    limits.max_removals
+                ),
+            });
+        }
+        for notice in notices {
+            self.tell_admins(tx, host.id(), &notice, Cause::default(), now)?;
+        }
+        Ok(())
+    }
+
+    /// The removal guard as of `now`.
+    pub(super) fn guard(&self, organization: &OrgId, now: Timestamp) -> Guard {
+        Guard {
+            limits: self.inner.settings.limits,
+            organization: organization.clone(),
+            from: now - self.inner.settings.limits.window,
+            known: None,
+            closed: None,
+            held: BTreeSet::new(),
+            trip: None,
+        }
+    }
+
+    /// Says, once a day, that removals are held back.
+    pub(super) fn tell_guard(
+        &self,
+        tx: &Tx<'_>,
+        host: &Host,
+        guard: &Guard,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let Some(trip) = guard.trip.filter(|_| !guard.held.is_empty()) else { return Ok(()) };
+        let notice = Notice {
+            title: format!("Removals of {} are held back", host.id()),
+            body: format!(
+                "{}. Nobody of them was touched; invitations go on. If these people are to go, \
+                 raise `guard.max_removals` or `guard.max_percent` and resync the organization; if \
+                 not, check `scope` and the CRM.",
+                trip.sentence()
+            ),
+        };
+        self.tell_admins(tx, host.id(), &notice, Cause::default(), now)
+    }
+}
+
+fn usize_of(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+impl Guard {
+    /// Whether access may be taken from this person now. Counts the person if so.
+    ///
+    /// # Errors
+    /// The store's.
+    pub(super) fn admits(&mut self, tx: &Tx<'_>, person: MembershipId) -> Result<bool, StoreError> {
+        let closed = self.closed;
+        let limits = self.limits;
+        let known = self.known(tx)?;
+        if known.counted.contains(&person) {
+            return Ok(true);
+        }
+        let verdict = match closed {
+            Some(trip) => Err(trip),
+            None => check(&limits, known.counted.len() + 1, known.of()),
+        };
+        match verdict {
+            Ok(()) => {
+                known.counted.insert(person);
+                Ok(true)
+            }
+            Err(trip) => {
+                self.held.insert(person);
+                self.trip = Some(trip);
+                Ok(false)
+            }
+        }
+    }
+
+    /// Closes the guard for a run that would take access from all of these people, if that is too
+    /// much as a whole.
+    ///
+    /// # Errors
+    /// The store's.
+    pub(super) fn close_over(
+        &mut self,
+        tx: &Tx<'_>,
+        people: &BTreeSet<MembershipId>,
+    ) -> Result<Option<Trip>, StoreError> {
+        let limits = self.limits;
+        let known = self.known(tx)?;
+        let fresh = people.difference(&known.counted).count();
+        let verdict = check(&limits, known.counted.len() + fresh, known.of());
+        self.closed = verdict.err().filter(|_| fresh > 0);
+        Ok(self.closed)
+    }
+
+    /// Closes the guard as an earlier look at the whole run decided.
+    pub(super) fn close(&mut self, trip: Option<Trip>) {
+        self.closed = trip;
+    }
+
+    /// Who was held back.
+    pub(super) fn held(&self) -> &BTreeSet<MembershipId> {
+        &self.held
+    }
+
+    fn known(&mut self, tx: &Tx<'_>) -> Result<&mut Known, StoreError> {
+        let known = match self.known.take() {
+            Some(known) => known,
+            None => Known {
+                counted: removals::counted(tx, &self.organization, self.from)?,
+                owned: removals::owned(tx, &self.organization)?,
+            },
+        };
+        Ok(self.known.insert(known))
+    }
+}
+
+impl Known {
+    /// How many were ours when the window began: those who are, and those who went within it.
+    fn of(&self) -> usize {
+        self.owned.union(&self.counted).count()
+    }
+}

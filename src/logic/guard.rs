@@ -1,0 +1,104 @@
+//! The removal guard: how many people may be taken away within a window before somebody has to
+//! look (design section 11, "Guard").
+//!
+//! It counts people, each once, over removals, restrictions of leavers, channel removals and
+//! cancelled invitations. Deliberately absent: additions, which have a cap of their own, and who
+//! is counted; the caller knows what was queued and carried out.
+
+use crate::domain::policy::Limits;
+
+/// Why removals are held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trip {
+    /// More people than `guard.max_removals`.
+    Number {
+        /// How many it would be within the window.
+        people: usize,
+        /// The limit.
+        max: u32,
+    },
+    /// More than `guard.max_percent` of those who are ours.
+    Share {
+        /// How many it would be within the window.
+        people: usize,
+        /// How many are ours.
+        owned: usize,
+        /// The limit, per cent.
+        max: u32,
+    },
+    /// Everybody who is ours.
+    Everybody {
+        /// How many are ours.
+        owned: usize,
+    },
+}
+
+impl Trip {
+    /// A sentence for an administrator.
+    pub fn sentence(self) -> String {
+        match self {
+            Self::Number { people, max } => {
+                format!("{people} people would lose access within the window; the limit is {max}")
+            }
+            Self::Share { people, owned, max } => format!(
+                "{people} of {owned} people would lose access within the window; the limit is \
+                 {max} %"
+            ),
+            Self::Everybody { owned } => {
+                format!("all {owned} people would lose access, which is never done unasked")
+            }
+        }
+    }
+}
+
+/// Whether `people` of `owned` may be taken away. One leaver of a small organization passes.
+///
+/// # Errors
+/// [`Trip`] when somebody has to approve first.
+pub fn check(limits: &Limits, people: usize, owned: usize) -> Result<(), Trip> {
+    if people >= 2 && people >= owned {
+        return Err(Trip::Everybody { owned });
+    }
+    if people > usize::try_from(limits.max_removals).unwrap_or(usize::MAX) {
+        return Err(Trip::Number { people, max: limits.max_removals });
+    }
+    let percent = usize::try_from(limits.max_percent).unwrap_or(usize::MAX);
+    if people >= 2 && people.saturating_mul(100) > owned.saturating_mul(percent) {
+        return Err(Trip::Share { people, owned, max: limits.max_percent });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Trip, check};
+    use crate::domain::policy::Limits;
+
+    fn limits(max_removals: u32, max_percent: u32) -> Limits {
+        Limits { max_removals, max_percent, max_invites: 500, window: Duration::from_hours(24) }
+    }
+
+    #[test]
+    fn one_leaver_passes_in_an_organization_of_any_size() {
+        for owned in [1, 2, 3, 10_000] {
+            assert_eq!(check(&limits(5, 10), 1, owned), Ok(()));
+        }
+        assert!(check(&limits(0, 10), 1, 100).is_err(), "zero means none");
+    }
+
+    #[test]
+    fn i1_number_share_and_everybody_each_trip() {
+        let five_of_ten_percent = limits(5, 10);
+        assert_eq!(check(&five_of_ten_percent, 5, 50), Ok(()));
+        assert_eq!(check(&five_of_ten_percent, 6, 1_000), Err(Trip::Number { people: 6, max: 5 }));
+        assert_eq!(
+            check(&five_of_ten_percent, 2, 19),
+            Err(Trip::Share { people: 2, owned: 19, max: 10 })
+        );
+        assert_eq!(check(&five_of_ten_percent, 2, 20), Ok(()));
+        assert_eq!(check(&limits(100, 100), 2, 2), Err(Trip::Everybody { owned: 2 }));
+        assert_eq!(check(&limits(100, 100), 2, 3), Ok(()));
+    }
+}

@@ -1,0 +1,51 @@
+//! What the removal guard counts: who lost access in the window, and who is ours.
+//!
+//! Deliberately absent: the limits, which `logic::guard` compares with.
+
+use std::collections::BTreeSet;
+
+use rusqlite::params;
+
+use super::{StoreError, Tx};
+use crate::domain::{MembershipId, OrgId, Timestamp};
+
+/// People of the organization who lose access by rows that wait, or lost it since `from`.
+pub fn counted(
+    tx: &Tx<'_>,
+    organization: &OrgId,
+    from: Timestamp,
+) -> Result<BTreeSet<MembershipId>, StoreError> {
+    let mut statement = tx.sql().prepare_cached(
+        "SELECT membership_id FROM actions
+         WHERE guarded = 1 AND organization = ?1 AND membership_id IS NOT NULL
+           AND (state = 'waiting' OR (state = 'done' AND finished_at >= ?2))",
+    )?;
+    let rows = statement.query_map(params![organization.as_str(), from.millis()], |row| {
+        row.get(0).map(MembershipId)
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// People who are ours and in Cliq, or on the way into it.
+pub fn owned(tx: &Tx<'_>, organization: &OrgId) -> Result<BTreeSet<MembershipId>, StoreError> {
+    let mut statement = tx.sql().prepare_cached(
+        "SELECT id FROM memberships WHERE organization = ?1
+           AND origin IN ('made', 'expected', 'adopted')
+           AND state IN ('invited', 'joined', 'restricted', 'removal_staged')",
+    )?;
+    let rows = statement.query_map([organization.as_str()], |row| row.get(0).map(MembershipId))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// People who vanished from Cliq by themselves since `from`.
+pub fn vanished(tx: &Tx<'_>, organization: &OrgId, from: Timestamp) -> Result<usize, StoreError> {
+    Ok(tx
+        .sql()
+        .prepare_cached(
+            "SELECT count(*) FROM memberships WHERE organization = ?1 AND unseen_since IS NOT NULL
+               AND state IN ('left', 'declined', 'expired') AND since >= ?2",
+        )?
+        .query_row(params![organization.as_str(), from.millis()], |row| {
+            row.get::<_, i64>(0).map(|count| usize::try_from(count).unwrap_or(usize::MAX))
+        })?)
+}
