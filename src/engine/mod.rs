@@ -8,6 +8,7 @@ mod accept;
 mod apply;
 mod channels;
 mod clockwork;
+mod crm_watch;
 mod deliver;
 mod facts;
 mod failures;

@@ -24,6 +24,7 @@ mod schema;
 mod tests;
 pub mod ticks;
 pub mod told;
+pub mod watches;
 mod writer;
 
 use std::os::unix::fs::OpenOptionsExt;
