@@ -1,0 +1,323 @@
+//! One telling: a bridge, a sandbox, and a few hundred people who live through some weeks at once.
+//!
+//! Deliberately absent: which laws a test is about.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::acts::{self, Event, Range};
+use super::dice::Dice;
+use super::laws;
+use super::look::Cliq;
+use super::people::{self, ORGANIZATIONS, Town};
+use super::post::{Bag, Post};
+use super::trouble;
+use super::watch::{Key, Watch};
+use crate::support::harness::rows;
+use crate::support::{Bridge, Setup};
+
+const HOUR: Duration = Duration::from_hours(1);
+const DAY: Duration = Duration::from_hours(24);
+
+/// The guard's window of every telling.
+const WINDOW: Duration = DAY;
+
+/// Rounds of acts before everything comes to rest.
+const ROUNDS: usize = 5;
+
+/// How a story is told.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    pub seed: u64,
+    pub people: usize,
+    pub range: Range,
+    pub post: Post,
+    /// Faults in a round, at most.
+    pub faults: usize,
+    /// Chance in a hundred that the bridge dies in a round.
+    pub deaths: usize,
+    /// `guard.max_removals`, where it matters.
+    pub guard: Option<usize>,
+    /// `invitations.reminders`
+    pub reminders: usize,
+    /// Acme's CRM Plus makes external users by itself.
+    pub observe: bool,
+    /// Days after which Zoho forgets an open invitation; 0 is never.
+    pub lapse: u64,
+}
+
+/// What a telling came to.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tally {
+    pub histories: usize,
+    pub acts: usize,
+    pub webhooks: usize,
+    pub runs: usize,
+    pub deaths: usize,
+    pub effects: usize,
+    pub mails: usize,
+}
+
+impl Tally {
+    /// Adds another.
+    pub fn add(&mut self, other: &Self) {
+        self.histories += other.histories;
+        self.acts += other.acts;
+        self.webhooks += other.webhooks;
+        self.runs += other.runs;
+        self.deaths += other.deaths;
+        self.effects += other.effects;
+        self.mails += other.mails;
+    }
+}
+
+/// A story while it is told.
+pub struct Telling {
+    pub bridge: Bridge,
+    pub town: Town,
+    pub watch: Watch,
+    pub tally: Tally,
+    terms: Terms,
+    bag: Bag,
+    /// What happens to people; the same in every telling of a seed.
+    fate: Dice,
+    /// What happens to webhooks, calls and the bridge.
+    luck: Dice,
+}
+
+impl Telling {
+    /// Begins: the organizations are looked at for the first time.
+    pub async fn begin(terms: Terms) -> Self {
+        let mut fate = Dice::new(terms.seed, "fate");
+        let luck = Dice::new(terms.seed, &format!("luck {:?} {}", terms.post, terms.deaths));
+        let plain = terms.range == Range::CrmOnly;
+        let (town, tables) = people::settle(&mut fate, terms.people, plain);
+        let bridge = setup(&terms, tables).start().await;
+        let mut telling = Self {
+            bridge,
+            town,
+            watch: Watch::default(),
+            tally: Tally { histories: terms.people, ..Tally::default() },
+            terms,
+            bag: Bag::new(terms.post),
+            fate,
+            luck,
+        };
+        telling.reconcile().await;
+        telling
+    }
+
+    /// Fails with the seed, and with everything that is known of the person.
+    pub async fn fail(&self, key: Option<Key>, law: &str) -> ! {
+        let seed = self.terms.seed;
+        let mut text = format!("{law}\nHISTORY_SEED={seed} repeats it. {:?}\n", self.terms);
+        if let Some(key) = key {
+            text.push_str(&self.story(key).await);
+        }
+        panic!("{text}");
+    }
+
+    /// What happened to one person, as the sandbox and the bridge tell it.
+    async fn story(&self, (place, number): Key) -> String {
+        let person = &self.town.people[number];
+        let mut text = format!("{} of {}: {person:#?}\n", person.email, ORGANIZATIONS[place]);
+        for entry in &self.bridge.journal().await.0 {
+            let subject = entry["subject"].as_str().unwrap_or_default();
+            if self.town.find(subject) == Some(number) {
+                let word = |key: &str| entry[key].as_str().unwrap_or("-").to_owned();
+                text.push_str(&format!(
+                    "{} {} {} {} {} {}\n",
+                    word("at"), word("organization"), word("kind"), word("call"), subject,
+                    word("detail")
+                ));
+            }
+        }
+        let path = format!("/memberships?organization={}&q={number}%40", ORGANIZATIONS[place]);
+        let mut known: Vec<Value> =
+            rows(&self.bridge.admin(&path).await.body["items"]).cloned().collect();
+        let path = format!("/memberships?organization={}&q=p{number}", ORGANIZATIONS[place]);
+        known.extend(rows(&self.bridge.admin(&path).await.body["items"]).cloned());
+        for row in known {
+            if self.town.find(row["email"].as_str().unwrap()) == Some(number) {
+                let id = row["id"].as_str().unwrap();
+                let whole = self.bridge.admin(&format!("/memberships/{id}")).await.body;
+                text.push_str(&format!("{whole:#}\n"));
+            }
+        }
+        text
+    }
+
+    async fn judge(&self, verdict: Result<(), (Key, String)>) {
+        if let Err((key, law)) = verdict {
+            self.fail(Some(key), &law).await;
+        }
+    }
+
+    /// Looks what the bridge did since the last look.
+    async fn look(&mut self, before: &Cliq) -> Cliq {
+        let read = self.watch.read_on(&self.bridge, &mut self.town).await;
+        if let Err(law) = read {
+            let number = law.find("\"subject\":\"").and_then(|at| {
+                let rest = &law[at + 11..];
+                self.town.find(&rest[..rest.find('"')?])
+            });
+            let place = usize::from(law.contains("\"organization\":\"birch\""));
+            self.fail(number.map(|number| (place, number)), &law).await;
+        }
+        let after = Cliq::of(&self.bridge).await;
+        if before.internals() != after.internals() {
+            self.fail(None, "(7) a row of one of the organization's own has changed").await;
+        }
+        after
+    }
+
+    /// One look at both organizations, and all that follows at once.
+    pub async fn reconcile(&mut self) {
+        let before = Cliq::of(&self.bridge).await;
+        self.bridge.resync(json!({})).await;
+        self.tally.runs += ORGANIZATIONS.len();
+        self.bridge.wait_for(HOUR).await;
+        self.look(&before).await;
+    }
+
+    /// Lets the time pass, without a look at the organizations.
+    async fn pass(&mut self, time: Duration) {
+        let before = Cliq::of(&self.bridge).await;
+        self.bridge.wait_for(time).await;
+        self.look(&before).await;
+    }
+
+    /// A part of the people does something, or has something done to them.
+    pub async fn act(&mut self, share: usize) -> Vec<Event> {
+        let cliq = Cliq::of(&self.bridge).await;
+        let mut events = Vec::new();
+        for number in 0..self.town.people.len() {
+            if !self.fate.percent(share) {
+                continue;
+            }
+            let person = &self.town.people[number];
+            let chosen = acts::choose(&mut self.fate, person, &cliq, self.terms.range);
+            if let Some((place, act)) = chosen {
+                events.extend(self.perform((number, place, act)).await);
+            }
+        }
+        events
+    }
+
+    async fn perform(&mut self, what: (usize, usize, acts::Act)) -> Option<Event> {
+        self.tally.acts += 1;
+        acts::perform(&self.bridge, &mut self.fate, &mut self.town, what).await
+    }
+
+    /// Whoever has an open invitation answers it, each in their way.
+    pub async fn answer(&mut self) {
+        let cliq = Cliq::of(&self.bridge).await;
+        for number in 0..self.town.people.len() {
+            for place in 0..ORGANIZATIONS.len() {
+                if let Some(act) = acts::answer(&self.town.people[number], place, &cliq) {
+                    self.perform((number, place, act)).await;
+                }
+            }
+        }
+    }
+
+    /// One round: acts, webhooks, trouble, work, and some time.
+    pub async fn round(&mut self, share: usize) {
+        let events = self.act(share).await;
+        self.deliver(events).await;
+        trouble::faults(&self.bridge, &mut self.luck, self.terms.faults).await;
+        if self.luck.percent(self.terms.deaths) {
+            self.tally.deaths += 1;
+            let before = Cliq::of(&self.bridge).await;
+            trouble::die_at_work(&mut self.bridge, &mut self.luck).await;
+            self.look(&before).await;
+        }
+        let time = self.fate.of(&[HOUR * 2, HOUR * 20, DAY, DAY * 3]);
+        self.pass(time).await;
+        if self.fate.percent(60) {
+            self.reconcile().await;
+        }
+        if self.luck.percent(50) {
+            self.bridge.clear_faults().await;
+        }
+        self.answer().await;
+    }
+
+    /// Hands events over to the post.
+    pub async fn deliver(&mut self, events: Vec<Event>) {
+        self.tally.webhooks += self.bag.deliver(&self.bridge, &mut self.luck, events).await;
+    }
+
+    /// All rounds.
+    pub async fn live(&mut self) {
+        self.round(80).await;
+        for _ in 1..ROUNDS {
+            self.round(45).await;
+        }
+    }
+
+    /// The trouble is over: weeks of reconciliation, in which people answer.
+    pub async fn come_to_rest(&mut self) {
+        self.bridge.clear_faults().await;
+        for pause in [HOUR, DAY, DAY, DAY * 7, HOUR, DAY * 2, DAY * 8, HOUR, DAY * 8, HOUR] {
+            self.reconcile().await;
+            self.answer().await;
+            self.pass(pause).await;
+        }
+        self.reconcile().await;
+    }
+
+    /// The laws that hold at the end of any story.
+    pub async fn end(mut self) -> Tally {
+        let before = self.watch.effects;
+        self.reconcile().await;
+        if self.watch.effects != before {
+            self.fail(None, "(4) a reconciliation after the last one did something").await;
+        }
+        let queue = self.bridge.admin("/status").await.body["queue"].clone();
+        for open in [&queue["hints"], &queue["actions"]["waiting"], &queue["runs"]] {
+            if *open != 0 {
+                self.fail(None, &format!("(4) left over: {queue}")).await;
+            }
+        }
+        let mails = laws::mails_are_bounded(&self.watch, &self.town, self.terms.reminders);
+        self.judge(mails).await;
+        if self.watch.copies > self.watch.answers_lost + self.tally.deaths * 8 {
+            self.fail(None, "(3) a mail twice, and no answer of the mail server was lost").await;
+        }
+        match self.terms.guard {
+            Some(most) => {
+                if let Err(law) = laws::losses_are_bounded(&self.watch, WINDOW, most) {
+                    self.fail(None, &law).await;
+                }
+            }
+            None if !self.terms.observe => {
+                let cliq = Cliq::of(&self.bridge).await;
+                self.judge(laws::nobody_stays_behind(&self.town, &cliq)).await;
+            }
+            None => {}
+        }
+        self.tally.effects = self.watch.effects;
+        self.tally.mails = self.watch.mails.values().map(std::collections::BTreeSet::len).sum();
+        self.bridge.finish_with_leftovers("invitations may be open for ever").await;
+        self.tally
+    }
+}
+
+fn setup(terms: &Terms, tables: String) -> Setup {
+    let most = terms.guard.map_or(100_000, |most| most);
+    let guard = format!("max_removals = {most}\nmax_percent = 100\nmax_invites = 100000");
+    let observing = "propagate = true\npropagate_after_s = 60\n";
+    let lapse = format!("invitation_days = {}\n", terms.lapse);
+    let acme = if terms.observe { format!("{observing}{lapse}") } else { lapse.clone() };
+    let setup = Setup::demo()
+        .people(tables.leak())
+        .world("acme", acme.leak())
+        .world("birch", lapse.leak())
+        .with("guard", &guard)
+        .with("mail", "per_hour = 100000")
+        .with("invitations", &format!("reminders = {}", terms.reminders))
+        .with("schedule", "reconcile = \"0 0 0 1 1 *\"\npoll_plan = \"0 0 0 1 1 *\"");
+    if terms.observe { setup.observe("acme") } else { setup }
+}
