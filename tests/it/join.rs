@@ -255,6 +255,20 @@ async fn the_page_speaks_the_invitees_language_unless_another_is_chosen() {
 }
 
 #[tokio::test]
+async fn letter_and_page_speak_the_language_and_zone_that_crm_says() {
+    let bridge = Setup::demo().start().await;
+    bridge.added("birch", "bo@partner.example").await;
+    bridge.settle().await;
+    let mails = bridge.mails("bo@partner.example").await;
+    assert_eq!(mails[0].subject(), "Birch Studio bjuder in dig till Cliq som extern användare");
+    assert!(mails[0].text().contains("tisdag 1 december 2026 kl. 09:00 (Europe/Stockholm)"));
+    let link = mails[0].text().lines().find(|line| line.contains("/join/")).unwrap();
+    let page = get(&bridge, link.rsplit('/').next().unwrap()).await;
+    assert!(page.text.contains("<html lang=\"sv\" dir=\"ltr\">"), "{}", page.text);
+    bridge.finish().await;
+}
+
+#[tokio::test]
 async fn one_address_is_throttled_and_another_is_not() {
     let bridge = Setup::demo().start().await;
     let token = invited(&bridge).await;

@@ -6,6 +6,7 @@
 // In this process, with the clock moved by hand.
 mod admin;
 mod burst;
+mod clock;
 mod doors;
 mod duplicates;
 mod evidence;
@@ -13,6 +14,7 @@ mod habits;
 mod identity;
 mod join;
 mod laws;
+mod leaving;
 mod letters;
 mod modes;
 mod plans;
