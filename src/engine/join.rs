@@ -75,7 +75,7 @@ impl Engine {
         match (view, row) {
             (JoinView::Open(_), Some(before)) => {
                 let mut row = before.clone();
-                (row.state, row.since) = (State::Declined, now);
+                (row.state, row.since, row.overdue_told) = (State::Declined, now, false);
                 ledger::put(tx, &row)?;
                 let reason = "Declined on the page of the invitation.";
                 for lane in [Lane::Letter, Lane::Notice] {
