@@ -1,5 +1,6 @@
 //! The sandbox from outside, over real sockets, on a clock that is moved by hand.
 
+mod attempts;
 mod channels;
 mod mail;
 mod plans;
