@@ -5,6 +5,7 @@ mod channels;
 mod mail;
 mod plans;
 mod portal;
+mod rules;
 mod strictness;
 mod watch;
 
