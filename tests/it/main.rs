@@ -18,6 +18,7 @@ mod plans;
 mod refusals;
 mod restarts;
 mod support;
+mod watch;
 mod way;
 
 // The built binary as a child, with the system's clock.
