@@ -14,6 +14,8 @@ pub mod lock;
 pub mod manners;
 pub mod orgs;
 pub mod outbox;
+pub mod people;
+pub mod plans;
 pub mod prune;
 pub mod removals;
 pub mod runs;
@@ -21,6 +23,7 @@ mod schema;
 #[cfg(test)]
 mod tests;
 pub mod ticks;
+pub mod told;
 pub mod watches;
 mod writer;
 

@@ -6,18 +6,25 @@
 // In this process, with the clock moved by hand.
 mod admin;
 mod burst;
+mod clock;
 mod doors;
+mod downgrade;
 mod duplicates;
 mod evidence;
 mod habits;
+mod homes;
 mod identity;
+mod join;
 mod laws;
+mod leaving;
 mod letters;
+mod licences;
 mod modes;
 mod plans;
 mod refusals;
 mod restarts;
 mod support;
+mod verbs;
 mod watch;
 mod way;
 
@@ -31,4 +38,5 @@ mod daemon_demo;
 mod daemon_flow;
 mod daemon_interop;
 mod daemon_lifecycle;
+mod daemon_memberships;
 mod daemon_storm;
