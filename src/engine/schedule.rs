@@ -43,9 +43,7 @@ impl Engine {
             }
             next = next.into_iter().chain([at]).min();
         }
-        let Some(host) = self.host(organization) else { return Ok(Step::Idle(next)) };
-        let watch = self.keep_watch(host).await?;
-        Ok(Step::Idle(next.into_iter().chain(watch).min()))
+        Ok(Step::Idle(next))
     }
 
     /// When the job is due: the first of its times after it last ran.

@@ -25,6 +25,7 @@ mod refusals;
 mod restarts;
 mod support;
 mod verbs;
+mod watch;
 mod way;
 
 // The built binary as a child, with the system's clock.
