@@ -7,26 +7,42 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use super::journal::{Entry, Kind};
+use super::entries::{CliqPlan, CrmUserEntry, Status};
+use super::journal::{Entry, Journal, Kind};
 use super::state::{Class, Organization, State};
 use super::wire::{Reply, Request};
-use super::world::{CliqPlan, CrmUserEntry, Status};
 use super::{build, membership};
 use crate::domain::Timestamp;
 
-/// An act that is not possible: an HTTP status and a sentence.
+/// An act that is not possible: an HTTP status, a sentence, and the rule that forbids it.
 pub(super) struct Impossible {
     pub(super) status: u16,
     pub(super) why: String,
+    pub(super) rule: Option<&'static str>,
 }
 
 impl Impossible {
     pub(super) fn new(status: u16, why: impl Into<String>) -> Self {
-        Self { status, why: why.into() }
+        Self { status, why: why.into(), rule: None }
     }
 }
 
-type Done = Result<Reply, Impossible>;
+/// What the product forbids: HTTP 403 with the rule, and a refusal in the journal.
+pub(super) fn forbid(
+    journal: &mut Journal,
+    mut entry: Entry,
+    rule: &'static str,
+    why: &str,
+) -> Impossible {
+    entry.kind = Kind::Refused;
+    entry.status = 403;
+    let what = entry.detail.take().map(|detail| format!(" ({detail})")).unwrap_or_default();
+    entry.detail = Some(format!("{rule}: {why}{what}"));
+    journal.record(entry);
+    Impossible { status: 403, why: why.to_owned(), rule: Some(rule) }
+}
+
+pub(super) type Done = Result<Reply, Impossible>;
 
 /// The request's JSON body; unknown keys are refused.
 pub(super) fn body<T: DeserializeOwned>(request: &Request) -> Result<T, Impossible> {
@@ -34,16 +50,16 @@ pub(super) fn body<T: DeserializeOwned>(request: &Request) -> Result<T, Impossib
         .map_err(|error| Impossible::new(400, format!("The body cannot be read: {error}.")))
 }
 
-fn organization<'a>(state: &'a mut State, id: &str) -> Result<&'a mut Organization, Impossible> {
+pub(super) fn organization<'a>(
+    state: &'a mut State,
+    id: &str,
+) -> Result<&'a mut Organization, Impossible> {
     let missing = || Impossible::new(404, format!("There is no organization {id}."));
     state.organizations.get_mut(id).ok_or_else(missing)
 }
 
-fn record(state: &mut State, call: &'static str, org: Option<&str>, subject: &str, now: Timestamp) {
-    let mut entry = Entry::new(Kind::Act, call, now);
-    entry.organization = org.map(str::to_owned);
-    entry.subject = Some(subject.to_owned());
-    state.journal.record(entry);
+fn record(state: &mut State, call: &'static str, org: &str, subject: &str, now: Timestamp) {
+    state.journal.record(Entry::new(Kind::Act, call, now).of(org).about(subject));
 }
 
 #[derive(Deserialize)]
@@ -105,7 +121,7 @@ pub(super) fn add_crm_user(
         }
     }
     let zuid = realm.people.get(&person).and_then(|who| who.zuid.clone());
-    record(state, "act.crm_user.add", Some(org), &new.email, now);
+    record(state, "act.crm_user.add", org, &new.email, now);
     Ok(Reply::json(201, &json!({"id": id, "zuid": zuid})))
 }
 
@@ -149,7 +165,7 @@ pub(super) fn patch_crm_user(
     row.confirm = patch.confirm.unwrap_or(row.confirm);
     row.modified_at = now;
     let email = row.email.clone();
-    record(state, "act.crm_user.change", Some(org), &email, now);
+    record(state, "act.crm_user.change", org, &email, now);
     Ok(Reply::empty(204))
 }
 
@@ -162,7 +178,7 @@ pub(super) fn delete_crm_user(state: &mut State, org: &str, id: &str, now: Times
     "deleted".clone_into(&mut row.status);
     row.modified_at = now;
     let email = row.email.clone();
-    record(state, "act.crm_user.delete", Some(org), &email, now);
+    record(state, "act.crm_user.delete", org, &email, now);
     Ok(Reply::empty(204))
 }
 
@@ -201,12 +217,12 @@ pub(super) fn member(state: &mut State, org: &str, email: &str, act: &str, now: 
         other => return Err(Impossible::new(404, format!("There is no act {other:?}."))),
     };
     touch(state, &person, now);
-    record(state, call, Some(org), email, now);
+    record(state, call, org, email, now);
     Ok(Reply::empty(204))
 }
 
 /// A Zoho account may have appeared: CRM rows of the person show it, so they changed.
-fn touch(state: &mut State, person: &str, now: Timestamp) {
+pub(super) fn touch(state: &mut State, person: &str, now: Timestamp) {
     let rows = state.organizations.values_mut().flat_map(|org| org.crm.values_mut());
     for row in rows.filter(|row| row.person == person) {
         row.modified_at = now;
@@ -237,7 +253,7 @@ pub(super) fn subscribe(
     };
     let missing = || Impossible::new(404, format!("There is no bot {bot}."));
     organization.bots.get_mut(bot).ok_or_else(missing)?.insert(person);
-    record(state, "act.bot.subscribe", Some(org), &email, now);
+    record(state, "act.bot.subscribe", org, &email, now);
     Ok(Reply::empty(204))
 }
 
@@ -247,6 +263,8 @@ struct OrganizationPatch {
     paid_type: Option<String>,
     cliq_plan: Option<CliqPlan>,
     refresh_token_valid: Option<bool>,
+    external_collaboration: Option<bool>,
+    paid_licences: Option<usize>,
 }
 
 /// A plan changes (R13–R17), or the OAuth grant is revoked or given again.
@@ -262,22 +280,18 @@ pub(super) fn patch_organization(
         organization.tokens.set_valid(valid);
     }
     organization.entry.cliq_plan = patch.cliq_plan.unwrap_or(organization.entry.cliq_plan);
+    organization.entry.paid_licences = patch.paid_licences.or(organization.entry.paid_licences);
     if let Some(paid_type) = patch.paid_type {
         organization.entry.paid_type = paid_type;
         if organization.is_downgraded() && organization.entry.cliq_plan == CliqPlan::Paid {
             membership::downgrade(organization);
         }
     }
-    record(state, "act.organization.change", Some(org), org, now);
+    match patch.external_collaboration {
+        Some(true) => drop(state.realm.closed.remove(org)),
+        Some(false) => drop(state.realm.closed.insert(org.to_owned())),
+        None => {}
+    }
+    record(state, "act.organization.change", org, org, now);
     Ok(Reply::empty(204))
-}
-
-/// A person makes a Zoho account.
-pub(super) fn sign_up(state: &mut State, email: &str, now: Timestamp) -> Reply {
-    let person = state.realm.meet(email);
-    state.realm.sign_up(&person);
-    touch(state, &person, now);
-    record(state, "act.person.sign_up", None, email, now);
-    let zuid = state.realm.people.get(&person).and_then(|who| who.zuid.clone());
-    Reply::json(200, &json!({"zuid": zuid}))
 }

@@ -6,11 +6,11 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
+use super::entries::Status;
 use super::paging::{self, Paging};
 use super::router::{Outcome, text};
 use super::state::{Message, Organization, Realm};
 use super::wire::{Family, Reply, Request, Violation};
-use super::world::Status;
 use super::{cards, cliq_channels, cliq_users};
 use crate::domain::Timestamp;
 

@@ -5,16 +5,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::accounts::Tokens;
+use super::channel::{Channel, Participant};
+use super::entries::{Collaboration, CrmUserEntry, OrganizationEntry, PersonEntry, Status};
 use super::faults::Faults;
 use super::journal::Journal;
 use super::limits::Limits;
 use super::portal::Answers;
-use super::state::{
-    Channel, Class, CliqRow, CrmRow, Home, Organization, Person, Realm, State, made_up,
-};
-use super::world::{
-    CrmUserEntry, ELSEWHERE, Level, OrganizationEntry, PersonEntry, Status, World, admin_of, key_of,
-};
+use super::state::{Class, CliqRow, CrmRow, Home, Organization, Person, Realm, State, made_up};
+use super::world::{ELSEWHERE, World, admin_of, key_of};
 use crate::domain::Timestamp;
 
 /// The model at the start.
@@ -28,6 +26,8 @@ pub(super) fn state(world: World, url: &str, now: Timestamp) -> State {
     for entry in &people {
         settle_person(&mut realm, entry, &organizations);
     }
+    let closed = organizations.iter().filter(|entry| !entry.external_collaboration);
+    realm.closed = closed.map(|entry| entry.id.clone()).collect();
     for entry in organizations {
         let organization = organization(entry, &realm, now);
         built.insert(organization.entry.id.clone(), organization);
@@ -64,6 +64,9 @@ pub(super) fn state(world: World, url: &str, now: Timestamp) -> State {
             }
         }
     }
+    for organization in built.values_mut() {
+        seat(organization, &realm);
+    }
     for entry in subscribers {
         let organization = built.get_mut(&entry.organization);
         if let Some(bot) = organization.and_then(|org| org.bots.get_mut(&entry.bot)) {
@@ -73,15 +76,31 @@ pub(super) fn state(world: World, url: &str, now: Timestamp) -> State {
     State { organizations: built, realm, journal: Journal::default(), faults: Faults::default() }
 }
 
+/// Puts the people that the world names into the channels.
+fn seat(organization: &mut Organization, realm: &Realm) {
+    let Organization { channels, entry, admin, .. } = organization;
+    for channel in channels {
+        let named = entry.channels.iter().find(|named| named.id == channel.id);
+        for member in named.map(|named| named.members.as_slice()).unwrap_or_default() {
+            let (email, role) = member.parts();
+            if let Some(person) = realm.find(email) {
+                channel.members.insert(person, Participant { role, by: admin.clone() });
+            }
+        }
+    }
+}
+
 fn admin_person(entry: &OrganizationEntry) -> PersonEntry {
     PersonEntry {
         email: admin_of(&entry.id),
         first_name: "Admin".to_owned(),
         last_name: entry.name.clone(),
         zuid: Some(made_up("6", &format!("admin {}", entry.id))),
-        home: Some(entry.id.clone()),
+        home: Some(if entry.admin_external { ELSEWHERE } else { &entry.id }.to_owned()),
         language: None,
         time_zone: None,
+        other_data_centre: false,
+        collaboration: Collaboration::On,
     }
 }
 
@@ -105,35 +124,20 @@ fn settle_person(realm: &mut Realm, entry: &PersonEntry, organizations: &[Organi
         home,
         language: entry.language.clone().unwrap_or_else(|| person.language.clone()),
         time_zone: entry.time_zone.clone().unwrap_or_else(|| person.time_zone.clone()),
+        other_data_centre: entry.other_data_centre,
+        collaboration: entry.collaboration,
         ..person.clone()
     };
 }
 
 fn organization(entry: OrganizationEntry, realm: &Realm, now: Timestamp) -> Organization {
     let admin = key_of(&admin_of(&entry.id));
-    let mut channels: Vec<Channel> = entry
-        .channels
-        .iter()
-        .map(|channel| Channel {
-            id: channel.id.clone(),
-            unique_name: channel.unique_name.clone(),
-            name: channel.name.clone(),
-            level: channel.level,
-            members: BTreeSet::from([admin.clone()]),
-            invited: BTreeSet::new(),
-        })
-        .collect();
+    let mut channels: Vec<Channel> =
+        entry.channels.iter().map(|channel| Channel::new(channel, &admin)).collect();
     if let Some(unique_name) = &entry.admin_channel
         && !channels.iter().any(|channel| channel.unique_name == *unique_name)
     {
-        channels.push(Channel {
-            id: made_up("P", &format!("{} {unique_name}", entry.id)),
-            unique_name: unique_name.clone(),
-            name: unique_name.clone(),
-            level: Level::Private,
-            members: BTreeSet::from([admin.clone()]),
-            invited: BTreeSet::new(),
-        });
+        channels.push(Channel::of_administrators(&entry.id, unique_name, &admin));
     }
     let mut organization = Organization {
         first_paid_type: entry.paid_type.clone(),
@@ -150,7 +154,7 @@ fn organization(entry: OrganizationEntry, realm: &Realm, now: Timestamp) -> Orga
     };
     let home = Home::Organization(organization.entry.id.clone());
     for (key, person) in &realm.people {
-        if person.home == home {
+        if person.home == home || *key == organization.admin {
             let row = cliq_row(&organization, realm, key, Status::Active, now);
             organization.cliq.push(row);
         }

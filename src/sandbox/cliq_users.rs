@@ -5,11 +5,11 @@
 
 use serde_json::{Map, Value, json};
 
+use super::entries::Status;
 use super::paging::{self, Paging};
 use super::router::Outcome;
 use super::state::{Class, CliqRow, Organization, Person, Realm};
 use super::wire::{Family, Reply, Request, Violation};
-use super::world::Status;
 
 /// Most rows of a page (contract section 2.1); also what an absent `limit` gets.
 const PAGE_MAX: usize = 100;

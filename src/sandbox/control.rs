@@ -7,8 +7,10 @@ use serde_json::json;
 
 use super::acts::{self, Impossible};
 use super::faults::Rule;
+use super::state::State;
 use super::wire::{Reply, Request};
-use super::{Shared, mailbox, pages, views};
+use super::{Shared, channel_acts, mailbox, pages, people, views};
+use crate::domain::Timestamp;
 
 /// Answers a request below `/sandbox`.
 pub(super) fn answer(shared: &Shared, request: &Request) -> Reply {
@@ -19,7 +21,12 @@ pub(super) fn answer(shared: &Shared, request: &Request) -> Reply {
         _ => Err(Impossible::new(405, "GET, POST, PATCH and DELETE are served here.")),
     };
     done.unwrap_or_else(|impossible| {
-        Reply::json(impossible.status, &json!({"error": impossible.why}))
+        let Impossible { status, why, rule } = impossible;
+        let body = match rule {
+            None => json!({"error": why}),
+            Some(rule) => json!({"error": why, "rule": rule}),
+        };
+        Reply::json(status, &body)
     })
 }
 
@@ -48,6 +55,9 @@ fn read(shared: &Shared, request: &Request, segments: &[&str]) -> Result<Reply, 
             let since = since.map_err(|_| Impossible::new(400, "since must be a number."))?;
             let entries: Vec<_> = state.journal.since(since).collect();
             Reply::json(200, &json!({"entries": entries, "counts": state.journal.counts()}))
+        }
+        ["channel-invitations"] => {
+            Reply::json(200, &channel_acts::open_invitations(&state, request.query("email")))
         }
         ["faults"] => {
             let held = shared.release.receiver_count();
@@ -82,27 +92,39 @@ fn act(shared: &Shared, request: &Request, segments: &[&str]) -> Result<Reply, I
             shared.release.send_modify(|releases| *releases += 1);
             Ok(Reply::json(200, &json!({"released": held})))
         }
-        ("POST", ["organizations", org, "crm-users"]) => {
-            acts::add_crm_user(state, org, request, now)
-        }
-        ("PATCH", ["organizations", org, "crm-users", id]) => {
-            acts::patch_crm_user(state, org, id, request, now)
-        }
-        ("DELETE", ["organizations", org, "crm-users", id]) => {
-            acts::delete_crm_user(state, org, id, now)
-        }
-        ("POST", ["organizations", org, "members", email, act]) => {
-            acts::member(state, org, email, act, now)
-        }
-        ("POST", ["organizations", org, "bots", bot, "subscribers"]) => {
-            acts::subscribe(state, org, bot, request, now)
-        }
-        ("PATCH", ["organizations", org]) => acts::patch_organization(state, org, request, now),
-        ("POST", ["people", email, "sign-up"]) => Ok(acts::sign_up(state, email, now)),
+        (_, ["organizations", org, rest @ ..]) => in_organization(state, org, rest, request, now),
+        ("POST", ["people", email, "sign-up"]) => Ok(people::sign_up(state, email, now)),
+        ("PATCH", ["people", email]) => people::patch(state, email, request, now),
         ("POST", ["join", org, email]) => {
             acts::member(state, org, email, "accept", now)?;
             // Back to the page that the form was on.
             Ok(Reply::empty(303).with("location", request.shown.clone()))
+        }
+        _ => Err(nothing_here()),
+    }
+}
+
+/// Acts below `/sandbox/organizations/{org}`.
+fn in_organization(
+    state: &mut State,
+    org: &str,
+    segments: &[&str],
+    request: &Request,
+    now: Timestamp,
+) -> Result<Reply, Impossible> {
+    match (request.method.as_str(), segments) {
+        ("PATCH", []) => acts::patch_organization(state, org, request, now),
+        ("POST", ["crm-users"]) => acts::add_crm_user(state, org, request, now),
+        ("PATCH", ["crm-users", id]) => acts::patch_crm_user(state, org, id, request, now),
+        ("DELETE", ["crm-users", id]) => acts::delete_crm_user(state, org, id, now),
+        ("POST", ["members", email, act]) => acts::member(state, org, email, act, now),
+        ("POST", ["bots", bot, "subscribers"]) => acts::subscribe(state, org, bot, request, now),
+        ("PATCH", ["channels", name]) => channel_acts::patch(state, org, name, request, now),
+        ("POST", ["channels", name, "guest-add"]) => {
+            channel_acts::guest_add(state, org, name, request, now)
+        }
+        ("POST", ["channels", name, act, email]) => {
+            channel_acts::person(state, org, (name, act, email), request, now)
         }
         _ => Err(nothing_here()),
     }

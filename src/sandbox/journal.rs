@@ -69,6 +69,21 @@ impl Entry {
             idempotency_key: None,
         }
     }
+
+    pub(super) fn of(mut self, organization: &str) -> Self {
+        self.organization = Some(organization.to_owned());
+        self
+    }
+
+    pub(super) fn about(mut self, subject: &str) -> Self {
+        self.subject = Some(subject.to_owned());
+        self
+    }
+
+    pub(super) fn saying(mut self, detail: impl Into<String>) -> Self {
+        self.detail = Some(detail.into());
+        self
+    }
 }
 
 /// How many of each, since the start.

@@ -4,10 +4,10 @@
 //! ask for it; every caller checks that.
 
 use super::build::cliq_row;
+use super::entries::Status;
 use super::mailbox::Mail;
 use super::state::{Class, Organization, Realm};
 use super::wire::encoded;
-use super::world::Status;
 use crate::domain::Timestamp;
 
 /// The address that Zoho's own mails come from.

@@ -6,10 +6,10 @@
 use std::fmt::Write as _;
 
 use super::Urls;
+use super::entries::Status;
 use super::mailbox::Mailbox;
 use super::state::State;
 use super::wire::encoded;
-use super::world::Status;
 
 /// The style of every page; system colours, so that dark mode needs no second set.
 const STYLE: &str = "
@@ -70,8 +70,8 @@ pub(super) fn index(urls: &Urls, state: &State) -> String {
     );
     for org in state.organizations.values() {
         let plan = match org.entry.cliq_plan {
-            super::world::CliqPlan::Free => "free",
-            super::world::CliqPlan::Paid => "paid",
+            super::entries::CliqPlan::Free => "free",
+            super::entries::CliqPlan::Paid => "paid",
         };
         let _ = write!(
             body,

@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
+use super::entries::{CliqPlan, Status};
 use super::membership;
 use super::router::{Outcome, text};
 use super::state::{Class, Organization, Realm};
 use super::wire::{Family, Reply, Request, Violation};
-use super::world::{CliqPlan, Status};
 use crate::domain::Timestamp;
 
 /// The body's keys; all are required texts.
@@ -151,6 +151,7 @@ fn act(
         return Answer::Refused("already_internal");
     }
     let exists = row.is_some();
+    let in_other_data_centre = realm.people.get(&person).is_some_and(|who| who.other_data_centre);
     let changed = |changed: Option<bool>| match changed {
         Some(true) => Answer::Done(None),
         Some(false) => Answer::Already(None),
@@ -162,6 +163,7 @@ fn act(
             let pending = row.is_some_and(|row| row.status == Status::Pending);
             Answer::Already(pending.then(|| membership::join_url(org, realm, &person)))
         }
+        Operation::AddExternal if in_other_data_centre => Answer::Refused("other_data_centre"),
         Operation::AddExternal if org.declined.contains(&person) => Answer::Refused("declined"),
         Operation::AddExternal => {
             membership::invite(org, realm, &person, now);

@@ -9,7 +9,7 @@ use super::journal::Kind;
 use super::paging::Paging;
 use super::state::State;
 use super::wire::{Family, Reply, Request, Violation};
-use super::{accounts, bots, cliq_channels, cliq_users, crm, portal};
+use super::{accounts, bots, cliq_channels, cliq_members, cliq_users, crm, portal};
 use crate::domain::Timestamp;
 
 /// A call of the contract.
@@ -243,9 +243,9 @@ pub(super) fn dispatch(
         Call::CliqUsersGet => cliq_users::get(org, realm, request, target),
         Call::CliqChannelsList => cliq_channels::list(org, realm, request, paging),
         Call::CliqChannelsGet => cliq_channels::get(org, realm, request, target),
-        Call::CliqMembersGet => cliq_channels::members(org, realm, request, target),
-        Call::CliqMembersAdd => cliq_channels::add(org, realm, request, target, now),
-        Call::CliqMembersRemove => cliq_channels::remove(org, realm, request, target),
+        Call::CliqMembersGet => cliq_members::members(org, realm, request, target),
+        Call::CliqMembersAdd => cliq_members::add(org, realm, request, target, now),
+        Call::CliqMembersRemove => cliq_members::remove(org, realm, request, target),
         Call::CliqBuddiesMessage => bots::buddy(org, realm, request, target, now),
         Call::CliqChannelMessage => bots::channel(org, realm, request, target, now),
         Call::CliqBotsMessage => bots::message(org, realm, request, target, now),

@@ -3,20 +3,20 @@
 //! Plain data behind one mutex. Deliberately absent: HTTP, and what calls may do to the data.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::accounts::Tokens;
+use super::channel::Channel;
+use super::entries::{CliqPlan, Collaboration, OrganizationEntry, Status};
 use super::faults::Faults;
-use super::journal::{Entry, Journal, Kind};
+use super::journal::Journal;
 use super::limits::Limits;
 use super::mailbox::Mail;
 use super::portal::Answers;
-use super::world::{CliqPlan, Level, OrganizationEntry, Status};
-use super::{membership, world};
+use super::world;
 use crate::domain::Timestamp;
 
 /// Mails kept; the oldest go first.
@@ -40,6 +40,8 @@ pub(super) struct Realm {
     pub(super) people: BTreeMap<String, Person>,
     pub(super) mails: VecDeque<Mail>,
     pub(super) messages: VecDeque<Message>,
+    /// Organizations whose policy forbids working with others (conflict C4, Z20).
+    pub(super) closed: BTreeSet<String>,
     /// The sandbox's own base URL, for links in mails and answers.
     pub(super) url: String,
     sequence: u64,
@@ -68,6 +70,9 @@ pub(super) struct Person {
     pub(super) organization_id: String,
     pub(super) language: String,
     pub(super) time_zone: String,
+    /// The account is in another data centre (G15).
+    pub(super) other_data_centre: bool,
+    pub(super) collaboration: Collaboration,
 }
 
 impl Person {
@@ -138,17 +143,6 @@ pub(super) struct CliqRow {
     pub(super) invited_at: Timestamp,
 }
 
-#[derive(Clone, Debug)]
-pub(super) struct Channel {
-    pub(super) id: String,
-    pub(super) unique_name: String,
-    pub(super) name: String,
-    pub(super) level: Level,
-    pub(super) members: BTreeSet<String>,
-    /// People of other organizations who were invited and did not join yet (R41, R42).
-    pub(super) invited: BTreeSet<String>,
-}
-
 /// A message that a bot, a person or Taz posted.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Message {
@@ -171,6 +165,7 @@ impl Realm {
             people: BTreeMap::new(),
             mails: VecDeque::new(),
             messages: VecDeque::new(),
+            closed: BTreeSet::new(),
             url,
             sequence: 0,
         }
@@ -201,6 +196,8 @@ impl Realm {
                 organization_id: made_up("9", &format!("organization {key}")),
                 language: "en".to_owned(),
                 time_zone: "Europe/Berlin".to_owned(),
+                other_data_centre: false,
+                collaboration: Collaboration::On,
             },
         );
         key
@@ -267,36 +264,6 @@ impl Organization {
 
     pub(super) fn channel(&self, id: &str) -> Option<&Channel> {
         self.channels.iter().find(|channel| channel.id == id)
-    }
-}
-
-impl State {
-    /// Lets happen what is due by now: CRM Plus carrying additions over to Cliq (C6).
-    pub(super) fn settle(&mut self, now: Timestamp) {
-        for organization in self.organizations.values_mut() {
-            if !organization.entry.propagate {
-                continue;
-            }
-            let delay = Duration::from_secs(organization.entry.propagate_after_s);
-            let mut due = Vec::new();
-            for row in organization.crm.values_mut() {
-                let ready = row.status == "active" && row.confirm && !row.deleted;
-                if ready && !row.propagated && row.created_at + delay <= now {
-                    row.propagated = true;
-                    due.push(row.person.clone());
-                }
-            }
-            for person in due {
-                if organization.row(&person).is_some() {
-                    continue;
-                }
-                membership::invite(organization, &mut self.realm, &person, now);
-                let mut entry = Entry::new(Kind::Act, "crmplus.propagated", now);
-                entry.organization = Some(organization.entry.id.clone());
-                entry.subject = self.realm.people.get(&person).map(|person| person.email.clone());
-                self.journal.record(entry);
-            }
-        }
     }
 }
 

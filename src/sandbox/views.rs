@@ -4,6 +4,8 @@
 
 use serde_json::{Value, json};
 
+use super::channel::Channel;
+use super::channel_acts;
 use super::state::{CliqRow, CrmRow, Home, Organization, Realm, State};
 
 /// `GET /sandbox/state`.
@@ -25,6 +27,8 @@ pub(super) fn state(state: &State) -> Value {
                 "name": person.name(),
                 "zuid": person.zuid,
                 "home": home,
+                "collaboration": person.collaboration,
+                "other_data_centre": person.other_data_centre,
             })
         })
         .collect();
@@ -38,19 +42,9 @@ fn organization(org: &Organization, realm: &Realm) -> Value {
     };
     let crm: Vec<Value> = org.crm.values().map(|row| crm_user(row, realm)).collect();
     let cliq: Vec<Value> = org.cliq.iter().map(|row| cliq_user(row, realm)).collect();
-    let channels: Vec<Value> = org
-        .channels
-        .iter()
-        .map(|channel| {
-            json!({
-                "id": channel.id,
-                "unique_name": channel.unique_name,
-                "level": channel.level.as_str(),
-                "members": emails(&channel.members),
-                "invited": emails(&channel.invited),
-            })
-        })
-        .collect();
+    let channels: Vec<Value> =
+        org.channels.iter().map(|entry| channel(org, realm, entry)).collect();
+    let (external_channels, quota) = org.external_channels();
     let bots: serde_json::Map<String, Value> =
         org.bots.iter().map(|(bot, keys)| (bot.clone(), json!(emails(keys)))).collect();
     json!({
@@ -58,11 +52,48 @@ fn organization(org: &Organization, realm: &Realm) -> Value {
         "name": org.entry.name,
         "cliq_plan": org.entry.cliq_plan,
         "paid_type": org.entry.paid_type,
+        "external_collaboration": !realm.keeps_to_itself(&org.entry.id),
+        "external_channels": {"count": external_channels, "quota": quota},
+        "channel_invitation_days": org.entry.channel_invitation_days,
         "crm_users": crm,
         "cliq_users": cliq,
         "channels": channels,
         "bots": bots,
         "declined": emails(&org.declined),
+    })
+}
+
+fn channel(org: &Organization, realm: &Realm, channel: &Channel) -> Value {
+    let email = |key: &String| realm.people.get(key).map(|person| person.email.clone());
+    let participants: Vec<Value> = channel
+        .members
+        .iter()
+        .map(|(key, member)| {
+            json!({
+                "email": email(key),
+                "role": member.role,
+                "class": org.row(key).map(|row| row.class),
+                "added_by": email(&member.by),
+            })
+        })
+        .collect();
+    let invitations: Vec<Value> = channel
+        .invited
+        .keys()
+        .map(|key| channel_acts::open_invitation(org, realm, channel, key))
+        .collect();
+    json!({
+        "id": channel.id,
+        "unique_name": channel.unique_name,
+        "name": channel.name,
+        "level": channel.level.as_str(),
+        "status": channel.status,
+        "admin_role": channel.role(&org.admin),
+        "add_participant": channel.add_participant,
+        "members": channel.members.keys().filter_map(email).collect::<Vec<String>>(),
+        "participants": participants,
+        "invited": channel.invited.keys().filter_map(email).collect::<Vec<String>>(),
+        "invitations": invitations,
     })
 }
 

@@ -4,7 +4,11 @@
 
 use std::collections::BTreeSet;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
+
+use super::entries::{
+    CliqUserEntry, CrmUserEntry, MemberEntry, OrganizationEntry, PersonEntry, SubscriberEntry,
+};
 
 /// The world that the demo plays in, compiled into the binary.
 const DEMO: &str = include_str!("../../config/sandbox/demo.toml");
@@ -37,167 +41,6 @@ pub enum WorldError {
     /// TOML, but it contradicts itself.
     #[error("the world file contradicts itself: {0}")]
     Contradiction(String),
-}
-
-/// The Cliq plan of an organization (R13, R16).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum CliqPlan {
-    Free,
-    Paid,
-}
-
-/// A channel's level (contract section 2.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum Level {
-    External,
-    Private,
-    Organization,
-    Team,
-}
-
-impl Level {
-    /// The word on the wire.
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Self::External => "external",
-            Self::Private => "private",
-            Self::Organization => "organization",
-            Self::Team => "team",
-        }
-    }
-}
-
-/// Where a Cliq row stands (contract section 2.1, `status`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum Status {
-    Active,
-    Pending,
-    Inactive,
-}
-
-impl Status {
-    /// The word on the wire.
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Self::Active => "active",
-            Self::Pending => "pending",
-            Self::Inactive => "inactive",
-        }
-    }
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct OrganizationEntry {
-    pub(super) id: String,
-    pub(super) name: String,
-    pub(super) crm_org: String,
-    pub(super) cliq_org: String,
-    pub(super) zoid: String,
-    pub(super) cliq_plan: CliqPlan,
-    #[serde(default = "crmplus")]
-    pub(super) paid_type: String,
-    pub(super) client_id: String,
-    pub(super) client_secret: String,
-    pub(super) refresh_token: String,
-    pub(super) portal_key: String,
-    /// Observe mode: CRM Plus itself makes external users of those added (conflict C6).
-    #[serde(default)]
-    pub(super) propagate: bool,
-    /// Seconds between the CRM addition and its appearance in Cliq.
-    #[serde(default)]
-    pub(super) propagate_after_s: u64,
-    /// Answer portal calls the way Zoho functions wrap them.
-    #[serde(default)]
-    pub(super) wrap_portal: bool,
-    #[serde(default)]
-    pub(super) bots: Vec<String>,
-    pub(super) admin_channel: Option<String>,
-    #[serde(default)]
-    pub(super) channels: Vec<ChannelEntry>,
-    /// Lifetime of an access token in seconds (contract section 1.1: one hour).
-    #[serde(default = "hour")]
-    pub(super) token_lifetime_s: u64,
-    /// Whether call limits and lock periods apply.
-    #[serde(default = "yes")]
-    pub(super) limits: bool,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ChannelEntry {
-    pub(super) id: String,
-    pub(super) unique_name: String,
-    pub(super) name: String,
-    pub(super) level: Level,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct PersonEntry {
-    pub(super) email: String,
-    pub(super) first_name: String,
-    pub(super) last_name: String,
-    pub(super) zuid: Option<String>,
-    pub(super) home: Option<String>,
-    pub(super) language: Option<String>,
-    pub(super) time_zone: Option<String>,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct CrmUserEntry {
-    pub(super) organization: String,
-    pub(super) id: Option<String>,
-    pub(super) email: String,
-    #[serde(default = "active")]
-    pub(super) status: String,
-    #[serde(default = "yes")]
-    pub(super) confirm: bool,
-    pub(super) profile: Option<String>,
-    pub(super) role: Option<String>,
-    pub(super) created_by: Option<String>,
-    #[serde(default = "regular_user")]
-    pub(super) category: String,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct CliqUserEntry {
-    pub(super) organization: String,
-    pub(super) email: String,
-    pub(super) status: Status,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct SubscriberEntry {
-    pub(super) organization: String,
-    pub(super) bot: String,
-    pub(super) email: String,
-}
-
-fn crmplus() -> String {
-    "crmplus".to_owned()
-}
-
-fn active() -> String {
-    "active".to_owned()
-}
-
-fn regular_user() -> String {
-    "regular_user".to_owned()
-}
-
-fn yes() -> bool {
-    true
-}
-
-fn hour() -> u64 {
-    3600
 }
 
 /// The key that people are kept under: trimmed, lower case.
@@ -258,6 +101,17 @@ impl World {
             self.organization(organization)?;
             if !known.contains(&key_of(email)) {
                 return Err(format!("{email} has a row but is not among [[people]]"));
+            }
+        }
+        if let Some(row) =
+            self.crm_users.iter().find(|row| key_of(&row.email) == admin_of(&row.organization))
+        {
+            return Err(format!("{} has a CRM row there without being listed", row.email));
+        }
+        let channels = self.organizations.iter().flat_map(|organization| &organization.channels);
+        for (email, _) in channels.flat_map(|channel| &channel.members).map(MemberEntry::parts) {
+            if !known.contains(&key_of(email)) {
+                return Err(format!("{email} is in a channel but not among [[people]]"));
             }
         }
         self.subscribers.iter().try_for_each(|row| {

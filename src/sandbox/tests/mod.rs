@@ -1,5 +1,6 @@
 //! The sandbox from outside, over real sockets, on a clock that is moved by hand.
 
+mod channels;
 mod mail;
 mod portal;
 mod strictness;

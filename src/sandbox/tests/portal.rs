@@ -109,6 +109,7 @@ async fn c6_crm_plus_propagates_by_itself_when_the_world_says_so() {
          level = \"external\" }, { id = \"P1\", unique_name = \"in\", name = \"In\", \
          level = \"private\" }]",
     );
+    let toml = toml.replace("cliq_plan     = \"free\"", "cliq_plan = \"paid\"");
     let bench = Bench::with(World::parse(&toml).unwrap()).await;
     let token = bench.token("birch").await;
     let id = bench.add_crm_user("birch", "ada@acme.example").await;
