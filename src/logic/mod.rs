@@ -4,6 +4,7 @@
 //! vendor's API beyond the bodies and signatures that vendors post to us. Whatever time it is, is
 //! an argument.
 
+pub mod channels;
 pub mod event;
 pub mod guard;
 pub mod letter;

@@ -251,8 +251,8 @@ pub fn any_seen(tx: &Tx<'_>, organization: &OrgId) -> Result<bool, StoreError> {
         .exists([organization.as_str()])?)
 }
 
-/// Whether the invitation cap counts this membership already: an add or a first letter waits, or
-/// went out since `from`.
+/// Whether the invitation cap counts this membership already: an add, a first letter or a channel
+/// invitation waits, or went out since `from`.
 pub fn counts_as_invited(
     tx: &Tx<'_>,
     membership: MembershipId,
@@ -262,13 +262,14 @@ pub fn counts_as_invited(
         .sql()
         .prepare_cached(
             "SELECT 1 FROM actions WHERE membership_id = ?1
-               AND operation IN ('add_external', 'letter')
+               AND operation IN ('add_external', 'letter', 'channel_add')
                AND (state = 'waiting' OR (state = 'done' AND finished_at >= ?2)) LIMIT 1",
         )?
         .exists(params![membership.0, from.millis()])?)
 }
 
-/// How many people of the organization were invited since `from`, or wait for an add to go out.
+/// How many people of the organization were invited since `from`, to it or to a channel, or wait for
+/// that to go out.
 /// Each person counts once (design section 11, `guard.max_invites`).
 pub fn invited_since(
     tx: &Tx<'_>,
@@ -280,12 +281,14 @@ pub fn invited_since(
         .prepare_cached(
             "SELECT count(*) FROM
                (SELECT membership_id FROM actions
-                WHERE state = 'waiting' AND lane IN ('access', 'letter') AND organization = ?1
-                  AND operation IN ('add_external', 'letter')
+                WHERE state = 'waiting' AND lane IN ('access', 'letter', 'channel')
+                  AND organization = ?1 AND membership_id IS NOT NULL
+                  AND operation IN ('add_external', 'letter', 'channel_add')
                 UNION
                 SELECT membership_id FROM actions
                 WHERE finished_at >= ?2 AND state = 'done' AND organization = ?1
-                  AND operation IN ('add_external', 'letter'))",
+                  AND membership_id IS NOT NULL
+                  AND operation IN ('add_external', 'letter', 'channel_add'))",
         )?
         .query_row(params![organization.as_str(), from.millis()], |row| row.get(0))?)
 }
