@@ -22,6 +22,22 @@ pub struct Letter {
     pub date: Timestamp,
     /// `mailto:` target of `List-Unsubscribe`, on letters where it belongs (reminders, digests).
     pub unsubscribe: Option<Email>,
+    /// `message_key` of the letter that this one follows, for `In-Reply-To` and `References`.
+    pub in_reply_to: Option<String>,
+}
+
+/// Which letter of an invitation it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// The one that brings the invitation (R9).
+    #[default]
+    First,
+    /// One of the bounded number that follow while there is no answer (G4).
+    Reminder {
+        /// Counts from 1.
+        number: u32,
+    },
 }
 
 /// The facts of an invitation, from which a letter and a bot notice are rendered.
@@ -45,6 +61,29 @@ pub struct Invitation {
     pub expires_at: String,
     /// Language tag from CRM, such as `en_US`; may be empty.
     pub language: String,
+    /// IANA zone from CRM, such as `Europe/Berlin`, in which times are shown; UTC when empty.
+    #[serde(default)]
+    pub time_zone: String,
+    /// Which letter it is.
+    #[serde(default)]
+    pub kind: Kind,
+    /// Whether the person has a Cliq account (R47). Without one, letter and page lead with signing
+    /// up (R53). Older rows do not say; signing in is then what most people need.
+    #[serde(default = "has_account")]
+    pub has_account: bool,
+    /// Names of the external channels that wait for the person (R49 to R52, R54 to R56).
+    #[serde(default)]
+    pub channels: Vec<String>,
+    /// `message_key` of the first letter, which a reminder follows.
+    #[serde(default)]
+    pub thread: Option<String>,
+    /// Where a reader of reminders can ask for no more of them; none offers no such way.
+    #[serde(default)]
+    pub unsubscribe: Option<String>,
+}
+
+fn has_account() -> bool {
+    true
 }
 
 /// What an administrator is told, once per state change.

@@ -13,6 +13,7 @@ pub mod delivery;
 pub mod email;
 pub mod failure;
 pub mod ids;
+pub mod join;
 pub mod letter;
 pub mod membership;
 pub mod person;
@@ -34,6 +35,7 @@ pub use failure::{Disposition, Failure};
 pub use ids::{
     ActionId, BootId, CliqId, CrmUserId, DeliveryId, GuestId, MembershipId, OrgId, RunId, Zuid,
 };
+pub use join::{JoinAnswer, JoinOutcome, JoinView, OpenInvitation};
 pub use letter::{Letter, Notice};
 pub use membership::{Membership, Origin, State};
 pub use person::Home;

@@ -1,13 +1,14 @@
 //! Writing a decision down: ledger, audit and outbox in the transaction it was made in.
 
 use super::facts::Sides;
+use super::guard::Bounds;
 use super::{Engine, Host};
-use crate::domain::letter::{Invitation, Notice};
+use crate::domain::letter::Notice;
 use crate::domain::membership::{Membership, State};
 use crate::domain::{
     Access, CrmUserId, Home, Lane, Operation, OrgId, PortalVerb, Standing, Timestamp,
 };
-use crate::logic::plan::{Decision, Facts, Step, Verdict, matching, plan_one};
+use crate::logic::plan::{Decision, Facts, Matched, Step, Verdict, matching, of_ledger, plan_one};
 use crate::store::audit::{self, Entry};
 use crate::store::outbox::{self, Cause, NewAction, Wish};
 use crate::store::{StoreError, Tx, ledger, orgs};
@@ -28,70 +29,20 @@ pub(super) struct Look<'a> {
     pub(super) now: Timestamp,
 }
 
-/// How many more people may be invited in the window (`guard.max_invites`).
-pub(super) struct Allowance {
-    left: u32,
-    held: u32,
-}
-
-impl Allowance {
-    /// Nobody more: what a run gets whose plan is over the limit as a whole.
-    pub(super) fn none() -> Self {
-        Self { left: 0, held: 0 }
-    }
-
-    /// Whether `wanted` more fit.
-    pub(super) fn fits(&self, wanted: u32) -> bool {
-        wanted <= self.left
-    }
-
-    /// How many were held back.
-    pub(super) fn held(&self) -> u32 {
-        self.held
-    }
-
-    fn take(&mut self) -> bool {
-        if self.left == 0 {
-            self.held += 1;
-            return false;
-        }
-        self.left -= 1;
-        true
-    }
-}
-
 impl Engine {
-    /// How many people of the organization may still be invited.
-    pub(super) fn allowance(
-        &self,
-        tx: &Tx<'_>,
-        organization: &OrgId,
-        now: Timestamp,
-    ) -> Result<Allowance, StoreError> {
-        let from = now - self.inner.settings.limits.window;
-        let used = ledger::invited_since(tx, organization, from)?;
-        Ok(Allowance { left: self.inner.settings.limits.max_invites.saturating_sub(used), held: 0 })
-    }
-
     /// Decides for one person, and writes ledger, audit and outbox. Answers why.
     pub(super) fn settle_person(
         &self,
         tx: &Tx<'_>,
         look: &Look<'_>,
-        allowance: &mut Allowance,
+        bounds: &mut Bounds,
     ) -> Result<Verdict, StoreError> {
         let (known, mut decision) = decide(tx, look)?;
-        let admitted = !decision.steps.iter().copied().any(invites)
-            || self.is_counted(tx, known.as_ref(), look.now)?
-            || allowance.take();
-        if !admitted {
-            hold(known.as_ref(), &mut decision);
-        }
-        if let Some(row) = known.as_ref().filter(|row| row.state == State::Wanted)
-            && admitted
-            && !decision.steps.iter().copied().any(invites)
+        let held = self.hold_back(tx, look, known.as_ref(), &mut decision, bounds)?;
+        if let Some(row) = known.as_ref().filter(|_| !held)
+            && is_off(look, row, &decision)
         {
-            // Whatever waits to add this person was planned from facts that hold no more.
+            // Whatever waits for this person was planned from facts that hold no more.
             let (boot, why) = (self.inner.boot, decision.verdict.sentence());
             outbox::withdraw(tx, row.id, Lane::Access, boot, &why, look.now)?;
         }
@@ -106,29 +57,102 @@ impl Engine {
             outbox::rearm(tx, row.id, Lane::Letter, look.now)?;
             outbox::rearm(tx, row.id, Lane::Notice, look.now)?;
         }
-        if decision.verdict == Verdict::Conflict {
-            self.tell_conflict(tx, look)?;
+        self.tell_of(tx, look, known.as_ref(), row.as_ref(), &decision.verdict)?;
+        self.take_steps(tx, look, &decision, row.as_mut())?;
+        Ok(decision.verdict)
+    }
+
+    /// Asks the bounds for what the decision wants. True if something of it was held back; the
+    /// person then stays as before and is planned again later.
+    fn hold_back(
+        &self,
+        tx: &Tx<'_>,
+        look: &Look<'_>,
+        known: Option<&Membership>,
+        decision: &mut Decision,
+        bounds: &mut Bounds,
+    ) -> Result<bool, StoreError> {
+        let mut held = false;
+        if decision.steps.iter().copied().any(invites)
+            && !self.is_counted(tx, known, look.now)?
+            && !bounds.invitations.take()
+        {
+            hold(known, decision);
+            held = true;
         }
+        let Some(known) = known else { return Ok(held) };
+        let removal = decision.guarded && !bounds.removals.admits(tx, known.id)?;
+        if removal || (decision.vanished && !bounds.vanishing.take()) {
+            decision.steps.clear();
+            if let Some(row) = &mut decision.ledger {
+                (row.state, row.since) = (known.state, known.since);
+                row.overdue_told = known.overdue_told;
+            }
+            held = true;
+        }
+        Ok(held)
+    }
+
+    fn take_steps(
+        &self,
+        tx: &Tx<'_>,
+        look: &Look<'_>,
+        decision: &Decision,
+        row: Option<&mut Membership>,
+    ) -> Result<(), StoreError> {
+        let Some(row) = row else { return Ok(()) };
         let reason = decision.verdict.sentence();
         for step in &decision.steps {
-            let Some(row) = &mut row else { continue };
             match step {
                 Step::Invite => self.invite(tx, look.host, row, look.cause, look.now)?,
                 Step::Portal(verb) => {
+                    let wish = if decision.guarded { Wish::Guarded } else { Wish::Planned };
                     let new = NewAction {
                         organization: look.host.id(),
                         membership: Some(row),
                         operation: Operation::Portal(*verb),
                         reason: &reason,
                         cause: look.cause,
-                        wish: Wish::Planned,
+                        wish,
                         not_before: look.now,
                     };
                     outbox::put(tx, &new, look.now)?;
                 }
             }
         }
-        Ok(decision.verdict)
+        Ok(())
+    }
+
+    /// What the administrators have to know of a decision, once per state change.
+    fn tell_of(
+        &self,
+        tx: &Tx<'_>,
+        look: &Look<'_>,
+        before: Option<&Membership>,
+        after: Option<&Membership>,
+        verdict: &Verdict,
+    ) -> Result<(), StoreError> {
+        if *verdict == Verdict::Conflict {
+            return self.tell_conflict(tx, look);
+        }
+        let entered = before.map(|row| row.state) != after.map(|row| row.state);
+        let by_hand = match verdict {
+            Verdict::RemoveByHand if entered => "remove",
+            Verdict::RestrictByHand if before.is_some_and(|row| row.suspected_at.is_none()) => {
+                "block"
+            }
+            _ => return Ok(()),
+        };
+        let (organization, Some(row)) = (look.host.id(), after) else { return Ok(()) };
+        let notice = Notice {
+            title: format!("To {by_hand} in CRM Plus: {} of {organization}", row.id),
+            body: format!(
+                "{}\nCRM user {}. Cliq follows CRM Plus; the bridge sees it with its next listing.",
+                verdict.sentence(),
+                row.crm_user_id
+            ),
+        };
+        self.tell_admins(tx, organization, &notice, look.cause, look.now)
     }
 
     /// Whether the invitation cap has counted this person within its window.
@@ -154,55 +178,6 @@ impl Engine {
         };
         tracing::warn!(organization = %look.host.id(), crm_user = %look.user, "conflict");
         self.tell_admins(tx, look.host.id(), &notice, look.cause, look.now)
-    }
-
-    /// Queues the first letter and the bot notice of an invitation, once per generation (R9).
-    pub(super) fn invite(
-        &self,
-        tx: &Tx<'_>,
-        host: &Host,
-        row: &mut Membership,
-        cause: Cause,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        if row.sends > 0 {
-            return Ok(());
-        }
-        row.sends += 1;
-        ledger::put(tx, row)?;
-        let invited_at = row.invited_at.unwrap_or(now);
-        let full_name = format!("{} {}", row.first_name, row.last_name);
-        let invitation = Invitation {
-            first_name: row.first_name.clone(),
-            full_name: full_name.trim().to_owned(),
-            email: row.email.as_str().to_owned(),
-            organization: host.settings.name.clone(),
-            invited_by: row.invited_by.clone(),
-            join_url: row.join_url.clone().unwrap_or_else(|| host.join_url.clone()),
-            invited_at: invited_at.to_rfc3339(),
-            expires_at: (invited_at + self.inner.settings.timing.expire_after).to_rfc3339(),
-            language: row.language.clone(),
-        };
-        let mut operations = Vec::new();
-        if self.inner.settings.send_invitations {
-            operations.push(Operation::Letter(invitation.clone()));
-        }
-        if self.has_a_bot_for(host, &row.email) {
-            operations.push(Operation::BotNotice(invitation));
-        }
-        for operation in operations {
-            let new = NewAction {
-                organization: host.id(),
-                membership: Some(row),
-                operation,
-                reason: "Invited: the person is told once.",
-                cause,
-                wish: Wish::Planned,
-                not_before: now,
-            };
-            outbox::put(tx, &new, now)?;
-        }
-        Ok(())
     }
 
     /// Queues a notice to the administrators: by mail, and in the admin channel where one is set.
@@ -243,29 +218,6 @@ impl Engine {
         }
         Ok(())
     }
-
-    /// Says that the invitation cap holds people back.
-    pub(super) fn tell_held(
-        &self,
-        tx: &Tx<'_>,
-        host: &Host,
-        allowance: &Allowance,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        if allowance.held == 0 {
-            return Ok(());
-        }
-        let notice = Notice {
-            title: format!("Invitations of {} are held back", host.id()),
-            body: format!(
-                "{} people are waiting because `guard.max_invites` ({}) would be passed within \
-                 the guard's window. If that is meant, raise it and resync the organization; if \
-                 not, check `scope`.",
-                allowance.held, self.inner.settings.limits.max_invites
-            ),
-        };
-        self.tell_admins(tx, host.id(), &notice, Cause::default(), now)
-    }
 }
 
 /// Decides for one person without writing anything.
@@ -294,15 +246,24 @@ pub(super) fn decide(
     if let (true, Some(row)) = (look.rearm, &mut asked) {
         row.parked = None;
     }
-    let cliq = match user {
-        Some(user) => matching(user, known.as_ref(), &sides.directory),
-        None => crate::logic::plan::Matched::Nobody,
+    let cliq = match (user, &known) {
+        (Some(user), known) => matching(user, known.as_ref(), &sides.directory),
+        (None, Some(known)) => of_ledger(known, &sides.directory),
+        (None, None) => Matched::Nobody,
+    };
+    let claimed = match (cliq, user) {
+        (Matched::One(row), None) => sides.claims.hold(row),
+        (Matched::One(row), Some(user)) => {
+            user.standing != Standing::Active && sides.claims.hold(row)
+        }
+        _ => false,
     };
     let facts = Facts {
         crm: user,
         cliq,
         membership: asked.as_ref(),
         rival,
+        claimed,
         was_there_before,
         complete: sides.complete,
         home: &Home::Elsewhere,
@@ -360,6 +321,16 @@ fn hold(known: Option<&Membership>, decision: &mut Decision) {
         row.invited_at = None;
         row.invited_as = None;
     }
+}
+
+/// Whether what waits in the access lane is not wanted any more: an add of somebody who is not to
+/// be added, or a restriction of somebody who is active again.
+fn is_off(look: &Look<'_>, known: &Membership, decision: &Decision) -> bool {
+    let active =
+        look.sides.roster.get(look.user).is_some_and(|user| user.standing == Standing::Active);
+    let adds = decision.steps.iter().copied().any(invites);
+    let asks = decision.steps.iter().any(|step| matches!(step, Step::Portal(_)));
+    (known.state == State::Wanted && !adds) || (active && !asks)
 }
 
 enum Relation {

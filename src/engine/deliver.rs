@@ -2,17 +2,17 @@
 
 use super::{Desk, Engine, Host, Step};
 use crate::domain::budget::Group;
-use crate::domain::letter::Notice;
+use crate::domain::letter::{Kind, Notice};
 use crate::domain::membership::{Membership, Origin, State};
 use crate::domain::{
-    Action, Disposition, Failure, HintKind, MembershipId, Operation, OrgId, PortalVerb, Timestamp,
+    Action, Class, Failure, HintKind, MembershipId, Operation, OrgId, PortalVerb, Timestamp,
 };
-use crate::logic::retry::{ATTEMPTS_MAX, Attempts, disposition};
+use crate::logic::plan::classify;
 use crate::store::audit::{self, Entry};
-use crate::store::outbox::{self, Cause, End};
+use crate::store::outbox::{self, Cause, End, NewAction, Wish};
 use crate::store::{StoreError, Tx, hints, ledger, runs};
-use crate::zoho::Permit;
 use crate::zoho::portal::{Applied, PortalCall};
+use crate::zoho::{CallError, Permit};
 
 /// A claimed row and, for the portal, the permit to send it.
 enum Claimed {
@@ -26,6 +26,8 @@ pub(super) enum Effect {
     Portal { join_url: Option<String>, already: bool },
     /// A letter or a message went out, or was found needless; the note says how.
     Told(&'static str),
+    /// No bot reaches the person. For a reminder a letter goes instead.
+    Unreached,
     /// Not wanted any more when its turn came.
     Needless(&'static str),
 }
@@ -126,6 +128,13 @@ impl Engine {
         if verb == PortalVerb::AddExternal && row.state != State::Wanted {
             return Ok(Ok(Effect::Needless("the membership is not wanted any more")));
         }
+        if matches!(verb, PortalVerb::RemoveExternal | PortalVerb::Restrict) {
+            match self.second_key(host, &row).await {
+                Ok(None) => {}
+                Ok(Some(why)) => return Ok(Ok(Effect::Needless(why))),
+                Err(error) => return Ok(Err(error.failure(self.now()))),
+            }
+        }
         let call = PortalCall {
             operation: verb,
             organization_id: host.settings.crm_org.clone(),
@@ -147,6 +156,30 @@ impl Engine {
         })
     }
 
+    /// The second of two keys, at the moment of the write: the ledger says that the membership is
+    /// ours, and a fresh read has to say External (R29, design decision 4). Why not, if not.
+    async fn second_key(
+        &self,
+        host: &Host,
+        row: &Membership,
+    ) -> Result<Option<&'static str>, CallError> {
+        let mut found = None;
+        if let Some(id) = &row.cliq_id {
+            found = host.cliq.user(id.as_str()).await?;
+        }
+        if found.is_none() {
+            // An invitation that is still open may be found by its address only.
+            let mut same = host.cliq.search(&row.email).await?;
+            found = if same.len() == 1 { same.pop() } else { None };
+        }
+        let Some(cliq) = found else { return Ok(Some("Cliq does not show the person any more")) };
+        Ok(match classify(&host.policy, &cliq) {
+            Class::External => None,
+            Class::Internal => Some("not external: Cliq shows one of the organization's own"),
+            Class::Unknown => Some("not external: Cliq does not tell whose person this is"),
+        })
+    }
+
     async fn book(&self, action: Action, effect: Effect) -> Result<(), StoreError> {
         let (engine, now, boot) = (self.clone(), self.now(), self.inner.boot);
         let organization = action.organization.clone();
@@ -158,15 +191,24 @@ impl Engine {
                     Effect::Portal { already: true, .. } => End::Done("it was so already"),
                     Effect::Portal { .. } => End::Done(""),
                     Effect::Told(note) => End::Done(note),
+                    Effect::Unreached => {
+                        End::Done("not a subscriber of a bot: the letter has to do")
+                    }
                     Effect::Needless(why) => End::Superseded(why),
                 };
+                let needless = matches!(&effect, Effect::Needless(_));
                 let ours = outbox::settle(tx, action.id, boot, end, now)?;
+                match &effect {
+                    Effect::Needless(why) => note_needless(tx, &action, why, now)?,
+                    Effect::Unreached => engine.write_instead(tx, &action, cause, now)?,
+                    Effect::Portal { .. } | Effect::Told(_) => {}
+                }
                 if let (Effect::Portal { join_url, .. }, Operation::Portal(verb)) =
                     (effect, &action.operation)
                 {
                     engine.book_portal(tx, &action, *verb, join_url, cause, now)?;
                 }
-                if !ours {
+                if !ours || needless {
                     look_once_more(tx, &action, now)?;
                 }
                 runs::finish_applied(tx, now).map(|_| ())
@@ -175,6 +217,32 @@ impl Engine {
         self.wake_outbox(&organization);
         self.wake(&Desk::Hints(organization));
         Ok(())
+    }
+
+    /// A reminder that no bot could bring goes as a letter (design section 11, "Order and letters").
+    fn write_instead(
+        &self,
+        tx: &Tx<'_>,
+        action: &Action,
+        cause: Cause,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let Operation::BotNotice(invitation) = &action.operation else { return Ok(()) };
+        let row = action.membership.map(|id| ledger::get(tx, id)).transpose()?.flatten();
+        let (Some(row), true) = (row, invitation.kind != Kind::First) else { return Ok(()) };
+        if !self.inner.settings.send_invitations {
+            return Ok(());
+        }
+        let new = NewAction {
+            organization: &action.organization,
+            membership: Some(&row),
+            operation: Operation::Letter(invitation.clone()),
+            reason: &action.reason,
+            cause,
+            wish: Wish::Planned,
+            not_before: now,
+        };
+        outbox::put(tx, &new, now).map(|_| ())
     }
 
     /// The portal has done it: invited, letter and notice, in the transaction that says so.
@@ -209,10 +277,20 @@ impl Engine {
                 "invited"
             }
             PortalVerb::Restore => "restored",
-            PortalVerb::RemoveExternal
-            | PortalVerb::Restrict
-            | PortalVerb::AssignLicence
-            | PortalVerb::RevokeLicence => verb.as_str(),
+            PortalVerb::Restrict => {
+                // What an operator asked for is the administrators' choice: no run undoes it (R15).
+                row.restricted_by_bridge = !action.by_operator;
+                "restricted"
+            }
+            PortalVerb::RemoveExternal => {
+                row.parked = None;
+                if row.state != State::Removed {
+                    row.state = State::Removed;
+                    row.since = now;
+                }
+                "removed"
+            }
+            PortalVerb::AssignLicence | PortalVerb::RevokeLicence => verb.as_str(),
         };
         ledger::put(tx, &row)?;
         let entry = Entry {
@@ -257,127 +335,6 @@ impl Engine {
         };
         self.tell_admins(tx, organization, &notice, cause, now)
     }
-
-    async fn book_failure(&self, action: Action, failure: Failure) -> Result<(), StoreError> {
-        let (engine, now, boot) = (self.clone(), self.now(), self.inner.boot);
-        let organization = action.organization.clone();
-        let attempts = match action.operation {
-            // A mail server that is away for a night must not cost anybody the invitation: the
-            // letter waits until it is sent, or until the invitation is over.
-            Operation::Letter(_) => Attempts::Forever,
-            _ => Attempts::AtMost(ATTEMPTS_MAX),
-        };
-        let decided = disposition(action.failures, &failure, now, action.id.0, attempts);
-        tracing::warn!(
-            action = %action.id, %organization, operation = action.operation.name(),
-            failure = failure.kind(), error = %failure, next = ?decided, "an action failed"
-        );
-        self.inner
-            .store
-            .write("book failure", move |tx| {
-                let text = failure.to_string();
-                match decided {
-                    Disposition::RetryAt { at, counts } => {
-                        outbox::postpone(tx, &action, boot, at, counts, &text)?;
-                        if let (Failure::Unauthorized { .. }, Operation::Portal(_)) =
-                            (&failure, &action.operation)
-                        {
-                            engine.tell_portal_shut(tx, &action.organization, &text, now)?;
-                        }
-                    }
-                    Disposition::Park { code } => {
-                        outbox::settle(tx, action.id, boot, End::Parked(&code, &text), now)?;
-                        park_membership(tx, &action, &code, now)?;
-                        engine.tell_letter_refused(tx, &action, &text, now)?;
-                    }
-                    Disposition::GiveUp => {
-                        let end = End::Dead(failure.kind(), &text);
-                        outbox::settle(tx, action.id, boot, end, now)?;
-                        engine.tell_dead(tx, &action, &text, now)?;
-                    }
-                }
-                runs::finish_applied(tx, now).map(|_| ())
-            })
-            .await?;
-        self.wake_outbox(&organization);
-        Ok(())
-    }
-
-    /// A letter that the mail server will never take: the person is invited and does not know.
-    fn tell_letter_refused(
-        &self,
-        tx: &Tx<'_>,
-        action: &Action,
-        error: &str,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let (Operation::Letter(_), Some(id)) = (&action.operation, action.membership) else {
-            return Ok(());
-        };
-        let organization = &action.organization;
-        let reason = format!("The mail server refused the letter: {error}");
-        let entry = Entry {
-            organization,
-            membership: Some(id),
-            actor: "bridge",
-            event: "letter_refused",
-            reason: &reason,
-            before: None,
-            after: None,
-            cause: outbox::cause(tx, action.id)?,
-            action: Some(action.id),
-        };
-        audit::record(tx, &entry, now)?;
-        let notice = Notice {
-            title: format!("A letter of {organization} was refused"),
-            body: format!(
-                "{id}: {error}\nThe person is invited and was not told. Check the address in CRM, \
-                 then resync the person to send the letter again. Further ones of today are in \
-                 the log."
-            ),
-        };
-        self.tell_admins(tx, organization, &notice, Cause::default(), now)
-    }
-
-    fn tell_portal_shut(
-        &self,
-        tx: &Tx<'_>,
-        organization: &OrgId,
-        error: &str,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let notice = Notice {
-            title: format!("The portal function of {organization} does not open"),
-            body: format!(
-                "{error}\nNobody is added to {organization} until `portal.url` and `portal.key` fit \
-                 the function. Nothing is lost: what waits is tried again every few minutes."
-            ),
-        };
-        self.tell_admins(tx, organization, &notice, Cause::default(), now)
-    }
-
-    fn tell_dead(
-        &self,
-        tx: &Tx<'_>,
-        action: &Action,
-        error: &str,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        // A notice about a notice that cannot be delivered would chase its own tail.
-        if matches!(action.operation, Operation::AdminMail(..) | Operation::AdminPost(_)) {
-            return Ok(());
-        }
-        let (operation, id) = (action.operation.name(), action.id);
-        let notice = Notice {
-            title: format!("Given up: {operation} of {}", action.organization),
-            body: format!(
-                "{id} failed {} times, last with: {error}\nNothing else is held up by it. When the \
-                 cause is mended, resync the person. Further ones of today are in the log.",
-                action.failures + 1
-            ),
-        };
-        self.tell_admins(tx, &action.organization, &notice, Cause::default(), now)
-    }
 }
 
 /// Only a read tells what an effect really changed.
@@ -388,63 +345,29 @@ fn look_once_more(tx: &Tx<'_>, action: &Action, now: Timestamp) -> Result<(), St
     hints::put(tx, &row.organization, &row.crm_user_id, HintKind::Present, None, now)
 }
 
-/// A refusal parks that person with its cause; the rest goes on (I25).
-fn park_membership(
+/// Why an access row was not carried out belongs into the person's history.
+fn note_needless(
     tx: &Tx<'_>,
     action: &Action,
-    code: &str,
+    why: &str,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let (Operation::Portal(_), Some(id)) = (&action.operation, action.membership) else {
+    let (Operation::Portal(verb), Some(id)) = (&action.operation, action.membership) else {
         return Ok(());
     };
-    let Some(before) = ledger::get(tx, id)? else { return Ok(()) };
-    let mut row = before.clone();
-    row.parked = Some(code.to_owned());
-    let said_no = match code {
-        "declined" => Some(State::Declined),
-        "blocked" => Some(State::Blocked),
-        _ => None,
-    };
-    if let (Some(state), State::Wanted | State::Invited) = (said_no, row.state) {
-        row.state = state;
-        row.since = now;
-    }
-    ledger::put(tx, &row)?;
-    let reason = format!("The portal refused: {}", remedy(code));
+    let reason = format!("{} was not carried out: {why}.", verb.as_str());
     let entry = Entry {
         organization: &action.organization,
         membership: Some(id),
         actor: "bridge",
-        event: "parked",
+        event: "not_done",
         reason: &reason,
-        before: Some(audit::facts(&before)),
-        after: Some(audit::facts(&row)),
+        before: None,
+        after: None,
         cause: outbox::cause(tx, action.id)?,
         action: Some(action.id),
     };
     audit::record(tx, &entry, now)
-}
-
-/// What an administrator can do about a refusal, and where (design section 11, "Parked causes").
-pub fn remedy(code: &str) -> String {
-    let what = match code {
-        "already_internal" => "the person is one of the organization's own users; nothing to do",
-        "declined" => "the person declined; invite again only by an operator's resend",
-        "blocked" => "Zoho does not let this person be invited again; the person has to ask for it",
-        "no_permission" => {
-            "the portal function's owner may not add users: CRM Plus, Admin panel, Users"
-        }
-        "no_licence" => "no CRM Plus licence is free: CRM Plus, Admin panel, Subscription",
-        "other_data_centre" => {
-            "the person's Zoho account lives in another data centre and cannot be added"
-        }
-        "unknown_user" => "CRM Plus does not know this user: check that the user is active there",
-        other => {
-            return format!("{other} (not a code that the bridge knows; see the portal's log)");
-        }
-    };
-    format!("{code}: {what}")
 }
 
 impl Engine {

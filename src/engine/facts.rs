@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{Engine, Host};
 use crate::domain::{CrmUser, CrmUserId, Directory, Membership, Presence, Roster};
-use crate::logic::plan::doubles;
+use crate::logic::plan::{Claims, doubles};
 use crate::store::{StoreError, ledger};
 use crate::zoho::{CallError, Priority};
 
@@ -27,17 +27,20 @@ pub(super) struct Sides {
     pub(super) complete: bool,
     /// CRM users who share a person with another active one (G9).
     pub(super) doubles: BTreeSet<CrmUserId>,
+    /// Whose Cliq rows nobody may take away.
+    pub(super) claims: Claims,
 }
 
 impl Sides {
     fn everybody(roster: Roster, directory: Directory) -> Arc<Self> {
-        let doubles = doubles(&roster);
-        Arc::new(Self { roster, directory, complete: true, doubles })
+        let (doubles, claims) = (doubles(&roster), Claims::of(&roster));
+        Arc::new(Self { roster, directory, complete: true, doubles, claims })
     }
 
     fn one(user: Option<CrmUser>, directory: Directory) -> Arc<Self> {
         let roster = Roster::complete(user.into_iter().collect(), 1).unwrap_or_default();
-        Arc::new(Self { roster, directory, complete: false, doubles: BTreeSet::new() })
+        let claims = Claims::of(&roster);
+        Arc::new(Self { roster, directory, complete: false, doubles: BTreeSet::new(), claims })
     }
 }
 

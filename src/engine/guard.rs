@@ -10,7 +10,7 @@ use crate::domain::policy::Limits;
 use crate::domain::{MembershipId, OrgId, Timestamp};
 use crate::logic::guard::{Trip, check};
 use crate::store::outbox::Cause;
-use crate::store::{StoreError, Tx, removals};
+use crate::store::{StoreError, Tx, ledger, removals};
 
 /// The removal guard of one organization, as it stands in this transaction.
 pub(super) struct Guard {
@@ -25,13 +25,139 @@ pub(super) struct Guard {
     trip: Option<Trip>,
 }
 
+/// What one transaction may do to people: each of the three is counted over the guard's window.
+pub(super) struct Bounds {
+    /// Invitations.
+    pub(super) invitations: Allowance,
+    /// What takes access away.
+    pub(super) removals: Guard,
+    /// People taken for gone, because two complete listings did not show them.
+    pub(super) vanishing: Allowance,
+}
+
+impl Bounds {
+    /// How many were held back so far, of each kind.
+    pub(super) fn held(&self) -> [usize; 3] {
+        [self.invitations.held(), self.removals.held().len(), self.vanishing.held()]
+    }
+
+    /// Why the last person was held back, if one was.
+    pub(super) fn held_since(&self, before: [usize; 3]) -> Option<String> {
+        let [invitations, removals, vanishing] = self.held();
+        let why = if invitations > before[0] {
+            "guard.max_invites would be passed within the window".to_owned()
+        } else if removals > before[1] {
+            self.removals.trip.map(Trip::sentence).unwrap_or_default()
+        } else if vanishing > before[2] {
+            "more people are missing from Cliq than guard.max_removals allows".to_owned()
+        } else {
+            return None;
+        };
+        Some(why)
+    }
+}
+
+/// How many more people something may happen to within the window.
+pub(super) struct Allowance {
+    left: usize,
+    held: usize,
+}
+
+impl Allowance {
+    /// This many more.
+    pub(super) fn of(left: usize) -> Self {
+        Self { left, held: 0 }
+    }
+
+    /// Whether `wanted` more fit.
+    pub(super) fn fits(&self, wanted: usize) -> bool {
+        wanted <= self.left
+    }
+
+    /// How many were held back.
+    pub(super) fn held(&self) -> usize {
+        self.held
+    }
+
+    /// Takes one, if there is one.
+    pub(super) fn take(&mut self) -> bool {
+        if self.left == 0 {
+            self.held += 1;
+            return false;
+        }
+        self.left -= 1;
+        true
+    }
+}
+
 struct Known {
     counted: BTreeSet<MembershipId>,
     owned: BTreeSet<MembershipId>,
 }
 
 impl Engine {
-    /// The guard as of `now`.
+    /// What may happen to people of the organization as of `now`.
+    pub(super) fn bounds(
+        &self,
+        tx: &Tx<'_>,
+        organization: &OrgId,
+        now: Timestamp,
+    ) -> Result<Bounds, StoreError> {
+        let limits = self.inner.settings.limits;
+        let from = now - limits.window;
+        let less = |max: u32, used: usize| usize_of(max).saturating_sub(used);
+        let invited = usize_of(ledger::invited_since(tx, organization, from)?);
+        let vanished = removals::vanished(tx, organization, from)?;
+        Ok(Bounds {
+            invitations: Allowance::of(less(limits.max_invites, invited)),
+            removals: self.guard(organization, now),
+            vanishing: Allowance::of(less(limits.max_removals, vanished)),
+        })
+    }
+
+    /// Says, once a day each, what is held back.
+    pub(super) fn tell_bounds(
+        &self,
+        tx: &Tx<'_>,
+        host: &Host,
+        bounds: &Bounds,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.tell_guard(tx, host, &bounds.removals, now)?;
+        let limits = self.inner.settings.limits;
+        let mut notices = Vec::new();
+        if bounds.invitations.held() > 0 {
+            notices.push(Notice {
+                title: format!("Invitations of {} are held back", host.id()),
+                body: format!(
+                    "{} people are waiting because `guard.max_invites` ({}) would be passed within \
+                     the guard's window. If that is meant, raise it and resync the organization; \
+                     if not, check `scope`.",
+                    bounds.invitations.held(),
+                    limits.max_invites
+                ),
+            });
+        }
+        if bounds.vanishing.held() > 0 {
+            notices.push(Notice {
+                title: format!("People of {} are missing from Cliq", host.id()),
+                body: format!(
+                    "{} people more than `guard.max_removals` ({}) allows within the window are in \
+                     no part of two complete listings of Cliq. They are not noted as gone: a short \
+                     listing must not stick. Look into Cliq (Admin panel, Users) whether they are \
+                     there.",
+                    bounds.vanishing.held(),
+                    limits.max_removals
+                ),
+            });
+        }
+        for notice in notices {
+            self.tell_admins(tx, host.id(), &notice, Cause::default(), now)?;
+        }
+        Ok(())
+    }
+
+    /// The removal guard as of `now`.
     pub(super) fn guard(&self, organization: &OrgId, now: Timestamp) -> Guard {
         Guard {
             limits: self.inner.settings.limits,
@@ -64,6 +190,10 @@ impl Engine {
         };
         self.tell_admins(tx, host.id(), &notice, Cause::default(), now)
     }
+}
+
+fn usize_of(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
 }
 
 impl Guard {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Engine;
 use super::deliver::Effect;
-use crate::domain::letter::{Invitation, Letter, Notice};
+use crate::domain::letter::{Invitation, Kind, Letter, Notice};
 use crate::domain::membership::State;
 use crate::domain::{Action, Email, Failure, Timestamp};
 use crate::logic::letter;
@@ -53,8 +53,11 @@ impl Engine {
         let Ok(to) = Email::parse(&invitation.email) else {
             return Ok(Ok(Effect::Needless("the address is not one")));
         };
-        let (generation, send) = (row.generation.to_string(), row.sends.to_string());
-        let key = self.message_key(&["invitation", &id.to_string(), &generation, &send]);
+        let send = match invitation.kind {
+            Kind::First => 1,
+            Kind::Reminder { number } => number + 1,
+        };
+        let key = self.letter_key(&row, send);
         Ok(match letter::invitation(invitation, &to, &key, action.created_at) {
             Ok(letter) => self.post(&letter).await,
             Err(error) => Err(Failure::transient(error.to_string())),
@@ -82,7 +85,7 @@ impl Engine {
         Ok(Effect::Told("the mail server took it"))
     }
 
-    fn message_key(&self, parts: &[&str]) -> String {
+    pub(super) fn message_key(&self, parts: &[&str]) -> String {
         let mut key = self.keyed("message-id", parts);
         key.truncate(32);
         key

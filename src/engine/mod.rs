@@ -10,8 +10,10 @@ mod channels;
 mod clockwork;
 mod deliver;
 mod facts;
+mod failures;
 mod guard;
 mod host;
+mod invite;
 mod letters;
 mod notices;
 mod resolve;
@@ -35,7 +37,7 @@ use crate::store::outbox::Desk as OutboxDesk;
 use crate::store::{Store, StoreError};
 
 pub use accept::{AcceptError, Incoming, Receipt};
-pub use deliver::remedy;
+pub use failures::remedy;
 pub use host::Host;
 pub use resync::{Asked, BadRequest, Requested};
 pub use status::{HistoryLine, OrganizationStatus, QueueStatus, RunView, Status};
@@ -268,19 +270,24 @@ impl Engine {
         self.wake(&Desk::Letters);
     }
 
-    /// HMAC-SHA256 under the store's key, in hex: names that nobody outside can guess and that
-    /// come out the same after a restart.
-    fn keyed(&self, purpose: &str, parts: &[&str]) -> String {
+    /// HMAC-SHA256 under the store's key: names that nobody outside can guess and that come out
+    /// the same after a restart.
+    fn keyed_bytes(&self, purpose: &str, parts: &[&str]) -> Vec<u8> {
         // HMAC takes keys of any length, so this cannot fail.
         let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(self.inner.key.expose()) else {
-            return String::new();
+            return Vec::new();
         };
         mac.update(purpose.as_bytes());
         for part in parts {
             mac.update(&[0x1f]);
             mac.update(part.as_bytes());
         }
-        hex::encode(mac.finalize().into_bytes())
+        mac.finalize().into_bytes().to_vec()
+    }
+
+    /// [`Self::keyed_bytes`] in hex.
+    fn keyed(&self, purpose: &str, parts: &[&str]) -> String {
+        hex::encode(self.keyed_bytes(purpose, parts))
     }
 }
 

@@ -74,7 +74,10 @@ impl Engine {
                 Ok(permit) => permit,
                 Err(failure) => return Ok(Err(failure)),
             };
-            let message = letter::bot_message(invitation);
+            let message = match letter::bot_message(invitation) {
+                Ok(message) => message,
+                Err(error) => return Ok(Err(Failure::transient(error.to_string()))),
+            };
             let sent = host.cliq.bot_message(permit, bot, &[subscriber], &message).await;
             match sent.map_err(|error| error.failure(self.now())) {
                 Ok(()) => return Ok(Ok(Effect::Told("the bot told them"))),
@@ -90,7 +93,7 @@ impl Engine {
                 Err(failure) => return Ok(Err(failure)),
             }
         }
-        Ok(Ok(Effect::Told("not a subscriber of a bot: the letter has to do")))
+        Ok(Ok(Effect::Unreached))
     }
 
     /// Posts a notice in the organization's admin channel.

@@ -7,12 +7,12 @@ use super::apply::Look;
 use super::facts::{ReadError, Sides, listing_is_cheaper};
 use super::{Desk, Engine, Host, Step};
 use crate::domain::letter::Notice;
-use crate::domain::{Disposition, Failure, HintKind, OrgId};
+use crate::domain::{Disposition, Failure, HintKind, OrgId, Standing, State};
 use crate::logic::plan::Verdict;
 use crate::logic::retry::{Attempts, disposition};
 use crate::store::hints::{self, Claim, ClaimedHint, Postponed};
 use crate::store::outbox::Cause;
-use crate::store::{StoreError, orgs};
+use crate::store::{StoreError, ledger, orgs};
 use crate::zoho::Priority;
 
 /// How long to wait for a row that an event announced: the CRM lags its own events (design section
@@ -51,27 +51,48 @@ impl Engine {
         };
         if listing_is_cheaper(hints.len(), state.crm_pages, state.cliq_pages) {
             tracing::debug!(%organization, hints = hints.len(), "one listing serves all due hints");
-            match self.list(host, Priority::Webhook).await {
-                Ok(sides) => {
-                    self.note_listing(host, &sides).await?;
-                    self.settle_hints(host, &hints, &sides).await?;
-                }
-                Err(error) => self.postpone_all(host, &hints, error).await?,
-            }
+            self.serve_by_listing(host, &hints).await?;
             return Ok(Step::Worked);
         }
+        let mut left = Vec::new();
         for hint in &hints {
             match self.look_at(host, &hint.crm_user_id).await {
                 Ok(sides) => {
                     self.note_good_read(host).await?;
-                    self.settle_hints(host, std::slice::from_ref(hint), &sides).await?;
+                    if is_gone(hint, &sides) && self.is_known(host, hint).await? {
+                        left.push(hint.clone());
+                    } else {
+                        self.settle_hints(host, std::slice::from_ref(hint), &sides).await?;
+                    }
                 }
                 Err(error) => {
                     self.postpone_all(host, std::slice::from_ref(hint), error).await?;
                 }
             }
         }
+        if !left.is_empty() {
+            self.serve_by_listing(host, &left).await?;
+        }
         Ok(Step::Worked)
+    }
+
+    /// Whether the ledger has anything that could be taken back from the hinted user.
+    async fn is_known(&self, host: &Host, hint: &ClaimedHint) -> Result<bool, StoreError> {
+        let (organization, user) = (host.id().clone(), hint.crm_user_id.clone());
+        let known =
+            self.inner.store.read(move |tx| ledger::by_user(tx, &organization, &user)).await?;
+        Ok(known.is_some_and(|row| row.state != State::Removed && row.state != State::Wanted))
+    }
+
+    /// Serves the hints by one complete listing.
+    async fn serve_by_listing(&self, host: &Host, hints: &[ClaimedHint]) -> Result<(), StoreError> {
+        match self.list(host, Priority::Webhook).await {
+            Ok(sides) => {
+                self.note_listing(host, &sides).await?;
+                self.settle_hints(host, hints, &sides).await
+            }
+            Err(error) => self.postpone_all(host, hints, error).await,
+        }
     }
 
     /// A complete listing of both sides is news about the organization itself.
@@ -124,7 +145,7 @@ impl Engine {
                 .store
                 .write("resolve", move |tx| {
                     let Some(host) = engine.host(&organization) else { return Ok(()) };
-                    let mut allowance = engine.allowance(tx, &organization, now)?;
+                    let mut bounds = engine.bounds(tx, &organization, now)?;
                     for hint in &some {
                         let mut absent = sides.roster.get(&hint.crm_user_id).is_none();
                         // A row that its own event announced is not missed before its time.
@@ -137,7 +158,7 @@ impl Engine {
                                 rearm: false,
                                 now,
                             };
-                            let verdict = engine.settle_person(tx, &look, &mut allowance)?;
+                            let verdict = engine.settle_person(tx, &look, &mut bounds)?;
                             // Nor is one that CRM Plus itself is about to show in Cliq (C6).
                             absent |= verdict == Verdict::WaitsForPortal;
                         }
@@ -152,7 +173,7 @@ impl Engine {
                             None => hints::settle(tx, &organization, hint, now)?,
                         }
                     }
-                    engine.tell_held(tx, host, &allowance, now)?;
+                    engine.tell_bounds(tx, host, &bounds, now)?;
                     Ok(())
                 })
                 .await?;
@@ -261,6 +282,14 @@ impl Engine {
         self.wake_outbox(host.id());
         Ok(())
     }
+}
+
+/// Whether a user who is said to be leaving is gone from CRM, which takes a complete listing to
+/// act on: the person may be back under a new id (Z14), and silence of one read says nothing.
+fn is_gone(hint: &ClaimedHint, sides: &Sides) -> bool {
+    let deleted = |standing: &Standing| matches!(standing, Standing::NotActive(word) if word.eq_ignore_ascii_case("deleted"));
+    hint.kind == HintKind::Leaving
+        && sides.roster.get(&hint.crm_user_id).is_none_or(|user| deleted(&user.standing))
 }
 
 /// When to look for an announced row again, if it is worth it.

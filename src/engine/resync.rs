@@ -1,17 +1,19 @@
-//! Resync: one person, one organization or everything, through the same planner as a webhook.
+//! Runs: one person, one organization or everything, through the same planner as a webhook.
 //!
-//! Additions and restores only. Removals, their guard and approval come with reconciliation.
+//! A run decides for everybody first, so that what is too much as a whole is held as a whole.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::apply::{Allowance, Look, decide, invites};
+use super::apply::{Look, decide, invites};
 use super::facts::{ReadError, Sides};
+use super::guard::Allowance;
 use super::{Desk, Engine, Host, Step};
 use crate::domain::run::{RunState, Trigger};
-use crate::domain::{CrmUserId, Email, Failure, OrgId, RunId};
+use crate::domain::{CrmUserId, Email, Failure, MembershipId, OrgId, RunId};
+use crate::logic::guard::Trip;
 use crate::store::outbox::Cause;
 use crate::store::runs::{self, Run};
 use crate::store::{StoreError, ledger, orgs};
@@ -52,23 +54,45 @@ pub enum BadRequest {
     Store(#[from] StoreError),
 }
 
-/// What a run counts.
-#[derive(Default)]
-struct Counts {
+/// What a run counts, and what it is about to do.
+#[derive(Clone, Default)]
+struct Outlook {
     people: u32,
-    adds: u32,
     changed: u32,
     verdicts: BTreeMap<&'static str, u32>,
+    /// People to be invited who are not counted yet.
+    invitations: usize,
+    /// People whose access is to be taken.
+    removals: BTreeSet<MembershipId>,
+    /// People to be noted as gone.
+    vanishing: usize,
     /// Calls that reading took; unknown when it failed.
     calls: Option<usize>,
 }
 
-impl Counts {
+impl Outlook {
     fn to_json(&self) -> Value {
         json!({
-            "people": self.people, "invitations": self.adds, "changed": self.changed,
-            "verdicts": self.verdicts,
+            "people": self.people, "invitations": self.invitations, "changed": self.changed,
+            "removals": self.removals.len(), "verdicts": self.verdicts,
         })
+    }
+}
+
+/// What is too much as a whole, and why.
+#[derive(Clone, Copy, Default)]
+struct Closed {
+    /// Nobody is invited.
+    invitations: bool,
+    /// Nobody new is taken away.
+    removals: Option<Trip>,
+    /// Nobody is noted as gone.
+    vanishing: bool,
+}
+
+impl Closed {
+    fn anything(self) -> bool {
+        self.invitations || self.removals.is_some() || self.vanishing
     }
 }
 
@@ -168,7 +192,7 @@ impl Engine {
         let sides = self.list(host, Priority::Run).await?;
         let first = self.is_first_run(host).await?;
         self.note_listing(host, &sides).await?;
-        let people: Vec<CrmUserId> = sides.roster.iter().map(|user| user.id.clone()).collect();
+        let people = self.everybody(host, &sides).await?;
         let held = if first && host.holds_first_run() {
             Some(
                 "first_run = \"plan\": nothing was done; write first_run = \"apply\" and restart \
@@ -179,6 +203,18 @@ impl Engine {
         };
         let calls = sides.roster.pages() + sides.directory.pages();
         self.plan_and_queue(host, run, &sides, people, calls, held).await
+    }
+
+    /// Everybody whom CRM or the ledger knows, in the order of the ids.
+    async fn everybody(
+        &self,
+        host: &Host,
+        sides: &Arc<Sides>,
+    ) -> Result<Vec<CrmUserId>, StoreError> {
+        let id = host.id().clone();
+        let known = self.inner.store.read(move |tx| ledger::users(tx, &id)).await?;
+        let listed = sides.roster.iter().map(|user| user.id.clone());
+        Ok(listed.chain(known).collect::<BTreeSet<_>>().into_iter().collect())
     }
 
     async fn is_first_run(&self, host: &Host) -> Result<bool, StoreError> {
@@ -218,7 +254,7 @@ impl Engine {
             // Asked of every organization, most of them need not know the person.
             let state = if run.parent.is_some() { RunState::Done } else { RunState::Failed };
             let calls = sides.roster.pages() + sides.directory.pages();
-            let counts = Counts { calls: Some(calls), ..Counts::default() };
+            let counts = Outlook { calls: Some(calls), ..Outlook::default() };
             self.note_run(run.id, state, &counts, &[], Some(why)).await?;
             return Ok(());
         }
@@ -237,71 +273,83 @@ impl Engine {
         calls: usize,
         held: Option<&'static str>,
     ) -> Result<(), ReadError> {
-        let mut counts = Counts { calls: Some(calls), ..Counts::default() };
-        let wanted = self.count_adds(host, run, sides, &people, &mut counts).await?;
-        let organization = host.id().clone();
-        let (engine, now) = (self.clone(), self.now());
-        let fits = self
-            .inner
-            .store
-            .read(move |tx| Ok(engine.allowance(tx, &organization, now)?.fits(wanted)))
-            .await?;
-        let over = (!fits).then_some("guard.max_invites would be passed within the window");
+        let mut outlook = self.look_ahead(host, run, sides, &people).await?;
+        outlook.calls = Some(calls);
         if let Some(why) = held {
-            let lines = [json!({ "reason": why, "people": wanted })];
-            self.note_run(run.id, RunState::Held, &counts, &lines, None).await?;
+            let people = outlook.invitations + outlook.removals.len();
+            let lines = [json!({ "reason": why, "people": people })];
+            self.note_run(run.id, RunState::Held, &outlook, &lines, None).await?;
             return Ok(());
         }
+        let closed = self.close(host, &outlook).await?;
         let mut lines = Vec::new();
         for some in people.chunks(PEOPLE_PER_TRANSACTION) {
-            lines.extend(self.queue(host, run, sides, some.to_vec(), over).await?);
+            lines.extend(self.queue(host, run, sides, some.to_vec(), closed).await?);
         }
+        let state = if lines.is_empty() { RunState::Applying } else { RunState::Held };
         lines.truncate(HELD_LINES_MAX);
-        let state = if over.is_some() && wanted > 0 { RunState::Held } else { RunState::Applying };
-        if run.person.is_none() && over.is_none() {
+        if run.person.is_none() && !closed.anything() {
             let (organization, now) = (host.id().clone(), self.now());
             self.inner
                 .store
                 .write("note first run", move |tx| orgs::note_run(tx, &organization, now))
                 .await?;
         }
-        self.note_run(run.id, state, &counts, &lines, None).await?;
+        self.note_run(run.id, state, &outlook, &lines, None).await?;
         Ok(())
     }
 
     /// The same decisions without writing any: what the run is about to do.
-    async fn count_adds(
+    async fn look_ahead(
         &self,
         host: &Host,
         run: &Run,
         sides: &Arc<Sides>,
         people: &[CrmUserId],
-        counts: &mut Counts,
-    ) -> Result<u32, StoreError> {
+    ) -> Result<Outlook, StoreError> {
         let (engine, organization) = (self.clone(), host.id().clone());
         let (sides, people) = (Arc::clone(sides), people.to_vec());
         let (rearm, now) = (run.person.is_some(), self.now());
-        let (adds, all) = self
-            .inner
+        self.inner
             .store
             .read(move |tx| {
-                let mut all = Counts::default();
-                let Some(host) = engine.host(&organization) else { return Ok((0, all)) };
+                let mut all = Outlook::default();
+                let Some(host) = engine.host(&organization) else { return Ok(all) };
                 for user in &people {
                     let cause = Cause::default();
                     let look = Look { host, user, sides: &sides, cause, rearm, now };
                     let (known, decision) = decide(tx, &look)?;
                     all.people += 1;
                     let counted = engine.is_counted(tx, known.as_ref(), now)?;
-                    all.adds += u32::from(!counted && decision.steps.iter().copied().any(invites));
+                    let asks = decision.steps.iter().copied().any(invites);
+                    all.invitations += usize::from(asks && !counted);
+                    if let Some(known) = known.filter(|_| decision.guarded) {
+                        all.removals.insert(known.id);
+                    }
+                    all.vanishing += usize::from(decision.vanished);
                     all.changed += u32::from(decision.ledger.is_some());
                     *all.verdicts.entry(decision.verdict.word()).or_default() += 1;
                 }
-                Ok((all.adds, all))
+                Ok(all)
             })
-            .await?;
-        *counts = Counts { calls: counts.calls, ..all };
-        Ok(adds)
+            .await
+    }
+
+    /// What of it is too much as a whole.
+    async fn close(&self, host: &Host, outlook: &Outlook) -> Result<Closed, StoreError> {
+        let (engine, organization) = (self.clone(), host.id().clone());
+        let (outlook, now) = (outlook.clone(), self.now());
+        self.inner
+            .store
+            .read(move |tx| {
+                let mut bounds = engine.bounds(tx, &organization, now)?;
+                Ok(Closed {
+                    invitations: !bounds.invitations.fits(outlook.invitations),
+                    removals: bounds.removals.close_over(tx, &outlook.removals)?,
+                    vanishing: !bounds.vanishing.fits(outlook.vanishing),
+                })
+            })
+            .await
     }
 
     async fn queue(
@@ -310,7 +358,7 @@ impl Engine {
         run: &Run,
         sides: &Arc<Sides>,
         people: Vec<CrmUserId>,
-        over: Option<&'static str>,
+        closed: Closed,
     ) -> Result<Vec<Value>, StoreError> {
         let (engine, organization) = (self.clone(), host.id().clone());
         let (sides, run_id, rearm) = (Arc::clone(sides), run.id, run.person.is_some());
@@ -319,24 +367,25 @@ impl Engine {
             .store
             .write("queue run", move |tx| {
                 let Some(host) = engine.host(&organization) else { return Ok(Vec::new()) };
-                let mut allowance = match over {
-                    Some(_) => Allowance::none(),
-                    None => engine.allowance(tx, &organization, now)?,
-                };
+                let mut bounds = engine.bounds(tx, &organization, now)?;
+                if closed.invitations {
+                    bounds.invitations = Allowance::of(0);
+                }
+                if closed.vanishing {
+                    bounds.vanishing = Allowance::of(0);
+                }
+                bounds.removals.close(closed.removals);
                 let mut lines = Vec::new();
                 for user in &people {
                     let cause = Cause { delivery: None, run: Some(run_id) };
                     let look = Look { host, user, sides: &sides, cause, rearm, now };
-                    let before = allowance.held();
-                    engine.settle_person(tx, &look, &mut allowance)?;
-                    if allowance.held() > before {
-                        lines.push(json!({
-                            "crm_user_id": user.as_str(),
-                            "reason": over.unwrap_or("guard.max_invites is used up"),
-                        }));
+                    let before = bounds.held();
+                    engine.settle_person(tx, &look, &mut bounds)?;
+                    if let Some(reason) = bounds.held_since(before) {
+                        lines.push(json!({ "crm_user_id": user.as_str(), "reason": reason }));
                     }
                 }
-                engine.tell_held(tx, host, &allowance, now)?;
+                engine.tell_bounds(tx, host, &bounds, now)?;
                 Ok(lines)
             })
             .await
@@ -346,7 +395,7 @@ impl Engine {
         &self,
         run: RunId,
         state: RunState,
-        counts: &Counts,
+        counts: &Outlook,
         held: &[Value],
         error: Option<String>,
     ) -> Result<(), StoreError> {
@@ -372,6 +421,6 @@ impl Engine {
             self.quarantine(host, detail).await?;
         }
         let text = Some(failure.to_string());
-        self.note_run(run.id, RunState::Failed, &Counts::default(), &[], text).await
+        self.note_run(run.id, RunState::Failed, &Outlook::default(), &[], text).await
     }
 }

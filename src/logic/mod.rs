@@ -7,9 +7,12 @@
 pub mod channels;
 pub mod event;
 pub mod guard;
+pub mod invitation;
 pub mod letter;
 pub mod media;
+pub mod page;
 pub mod plan;
 pub mod retry;
 pub mod schedule;
 pub mod signature;
+mod words;

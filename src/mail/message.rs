@@ -48,6 +48,12 @@ pub fn message(mail: &config::Mail, letter: &Letter) -> Result<Message, MailErro
     if let Some(reply_to) = &mail.reply_to {
         builder = builder.reply_to(mailbox("the reply name", &reply_to.name, &reply_to.email)?);
     }
+    if let Some(first) = &letter.in_reply_to {
+        let first = message_id(first, mail.from.email.domain())?;
+        builder = builder
+            .raw_header(plain_header("In-Reply-To", first.clone()))
+            .raw_header(plain_header("References", first));
+    }
     if let Some(address) = &letter.unsubscribe {
         let target = format!("<mailto:{}?subject=unsubscribe>", percent_encoded(address));
         builder = builder.raw_header(plain_header("List-Unsubscribe", target));
@@ -182,12 +188,23 @@ mod tests {
     }
 
     #[test]
+    fn a_letter_that_follows_another_names_it() {
+        let mut of = letter();
+        of.in_reply_to = Some("inv-mem-1-g1-0".to_owned());
+        for name in ["In-Reply-To", "References"] {
+            let line = format!("\r\n{name}: <inv-mem-1-g1-0@acme.example>\r\n");
+            assert!(text(&of).contains(&line), "{}", text(&of));
+        }
+    }
+
+    #[test]
     fn no_line_break_reaches_a_header() {
-        let spoil: [fn(&mut crate::domain::Letter); 4] = [
+        let spoil: [fn(&mut crate::domain::Letter); 5] = [
             |of| of.subject = "Join\r\nBcc: m@evil.example".to_owned(),
             |of| of.to_name = "Mallory\nBcc: m@evil.example".to_owned(),
             |of| of.message_key = "k>\r\nBcc: m@evil.example".to_owned(),
             |of| of.message_key = String::new(),
+            |of| of.in_reply_to = Some("k>\r\nBcc: m@evil.example".to_owned()),
         ];
         for spoil in spoil {
             let mut of = letter();

@@ -55,6 +55,7 @@ pub(super) fn letter() -> Letter {
         message_key: "inv-mem-1-g1-1".to_owned(),
         date: Timestamp::parse("2026-11-24T07:30:00Z").unwrap(),
         unsubscribe: None,
+        in_reply_to: None,
     }
 }
 

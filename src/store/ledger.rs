@@ -231,6 +231,25 @@ pub fn put(tx: &Tx<'_>, row: &Membership) -> Result<MembershipId, StoreError> {
     Ok(id.map_or_else(|| MembershipId(tx.sql().last_insert_rowid()), MembershipId))
 }
 
+/// Rows that the invitation clock looks at.
+pub fn on_the_clock(tx: &Tx<'_>, organization: &OrgId) -> Result<Vec<Membership>, StoreError> {
+    let mut statement = tx.sql().prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM memberships
+         WHERE organization = ?1 AND state IN ('wanted', 'invited') ORDER BY id"
+    ))?;
+    let rows = statement.query_map([organization.as_str()], membership)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// The CRM users of the organization whom the ledger knows.
+pub fn users(tx: &Tx<'_>, organization: &OrgId) -> Result<Vec<CrmUserId>, StoreError> {
+    let mut statement =
+        tx.sql().prepare_cached("SELECT crm_user_id FROM memberships WHERE organization = ?1")?;
+    let rows = statement
+        .query_map([organization.as_str()], |row| row.get::<_, String>(0).map(CrmUserId::new))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
 /// How many memberships are in which state.
 pub fn tally(tx: &Tx<'_>) -> Result<Vec<(String, String, i64)>, StoreError> {
     let mut statement = tx.sql().prepare_cached(

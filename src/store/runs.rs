@@ -202,6 +202,17 @@ pub fn children(tx: &Tx<'_>, parent: RunId) -> Result<Vec<Run>, StoreError> {
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
+/// Whether a run over the whole organization is not finished.
+pub fn is_open(tx: &Tx<'_>, organization: &OrgId) -> Result<bool, StoreError> {
+    Ok(tx
+        .sql()
+        .prepare_cached(
+            "SELECT 1 FROM runs WHERE organization = ?1 AND person IS NULL
+               AND state IN ('queued', 'reading', 'applying') LIMIT 1",
+        )?
+        .exists([organization.as_str()])?)
+}
+
 /// How many runs are not finished.
 pub fn open_count(tx: &Tx<'_>) -> Result<i64, StoreError> {
     Ok(tx

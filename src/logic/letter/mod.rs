@@ -1,24 +1,21 @@
-//! Letters and bot notices, rendered from facts: the invitation and the notice to administrators.
+//! Letters and bot notices, rendered from facts: the invitation and its reminders, each in the
+//! person's language, and the notice to administrators, which is English.
 //!
 //! The same facts always give the same bytes, so a retried letter is the letter. Deliberately
 //! absent: MIME and headers (`mail` makes them), the wire form of a bot message (`zoho` does), and
-//! any language but English so far.
-
-mod clean;
-mod english;
-mod render;
-mod words;
+//! the sentences themselves (`words`).
 
 #[cfg(test)]
 mod tests;
 
-use minijinja::value::Serde;
 use minijinja::{Value, context};
 use url::Url;
 
-use crate::domain::letter::{BotMessage, Button, Invitation, Letter, Notice};
+use super::words::{self, Facts, LIMITS, Speech, clean, layout};
+use crate::domain::letter::{BotMessage, Button, Invitation, Kind, Letter, Notice};
 use crate::domain::{Email, Timestamp};
-use words::Facts;
+
+pub use super::words::RenderError;
 
 /// Longest subject, in characters: what mail programs show of one at most.
 const SUBJECT_MAX_CHARS: usize = 150;
@@ -47,22 +44,18 @@ const BUTTON_URL_MAX_CHARS: usize = 256;
 /// The key of the Join button; at most 100 characters (contract section 2.3).
 const BUTTON_KEY: &str = "join";
 
-/// Why a letter cannot be written. Each is a mistake on our side; trying again does not help.
-#[derive(Debug, thiserror::Error)]
-pub enum RenderError {
-    /// The join URL is not an http(s) URL of at most 2,000 characters.
-    #[error("the join URL is not an http or https URL of at most {JOIN_URL_MAX_CHARS} characters")]
-    JoinUrl,
-    /// `expires_at` is not an RFC 3339 instant.
-    #[error("expires_at is not an RFC 3339 time: {0:?}")]
-    ExpiresAt(String),
-    /// A template does not fit its facts.
-    #[error("the template does not render: {0}")]
-    Template(#[from] minijinja::Error),
-}
+/// Every template by its name.
+const TEMPLATES: &[(&str, &str)] = &[
+    ("base.html", include_str!("templates/base.html")),
+    ("invitation.html", include_str!("templates/invitation.html")),
+    ("invitation.txt", include_str!("templates/invitation.txt")),
+    ("notice.html", include_str!("templates/notice.html")),
+    ("notice.txt", include_str!("templates/notice.txt")),
+];
 
-/// Writes the invitation letter (R9 to R12): who invites, to what, what limited access means, how
-/// to join, until when. `message_key` becomes the `Message-ID`, `date` the `Date` header.
+/// Writes an invitation letter (R9 to R12) or a reminder of it (G4): who invites, to what, what
+/// limited access means, how to join, until when; for somebody without a Cliq account first of all
+/// how to sign up (R53 to R56). `message_key` becomes the `Message-ID`, `date` the `Date` header.
 ///
 /// # Errors
 /// When the join URL or the expiry cannot be shown.
@@ -72,24 +65,32 @@ pub fn invitation(
     message_key: &str,
     date: Timestamp,
 ) -> Result<Letter, RenderError> {
-    let join_url =
-        join_url(&invitation.join_url, JOIN_URL_MAX_CHARS).ok_or(RenderError::JoinUrl)?;
-    let expires = shown_time(&invitation.expires_at)
-        .ok_or_else(|| RenderError::ExpiresAt(invitation.expires_at.clone()))?;
-    let words = english::invitation(&facts(invitation, to.as_str(), expires));
-    let subject = clean::one_line(&words.subject, SUBJECT_MAX_CHARS);
-    let words = Value::from(Serde(&words));
-    let plain = context! { words => &words, join_url => &join_url };
-    let html = context! { words, join_url => render::html_url(&join_url) };
+    let join_url = join_url(&invitation.join_url, JOIN_URL_MAX_CHARS)
+        .ok_or(RenderError::JoinUrl(JOIN_URL_MAX_CHARS))?;
+    let language = words::language([invitation.language.as_str()])?;
+    let speech = Speech::new(language, &Facts::of(invitation, to.as_str(), language)?);
+    let is_reminder = matches!(invitation.kind, Kind::Reminder { .. });
+    let subject = speech.say(if is_reminder { "letter.reminder" } else { "letter.subject" })?;
+    let subject = clean::one_line(&subject, SUBJECT_MAX_CHARS);
+    let facts = |join_url: Value| {
+        context! {
+            join_url, is_reminder, subject => &subject, lang => language.tag, dir => &language.dir,
+            has_account => invitation.has_account, limits => LIMITS.to_vec(),
+            channels => words::channels(invitation),
+            say => speech.as_value(),
+        }
+    };
     Ok(Letter {
         to: to.clone(),
         to_name: clean::name(&invitation.full_name),
+        text: render("invitation.txt", &facts(Value::from(&join_url)))?,
+        html: render("invitation.html", &facts(layout::html_url(&join_url)))?,
         subject,
-        text: render::template("invitation.txt", &plain)?,
-        html: render::template("invitation.html", &html)?,
         message_key: message_key.to_owned(),
         date,
-        unsubscribe: None,
+        unsubscribe: reminders_only(is_reminder, invitation.unsubscribe.as_deref())
+            .and_then(|address| Email::parse(address).ok()),
+        in_reply_to: reminders_only(is_reminder, invitation.thread.as_deref()).map(str::to_owned),
     })
 }
 
@@ -105,57 +106,76 @@ pub fn notice(
     date: Timestamp,
 ) -> Result<Letter, RenderError> {
     let title = clean::one_line(&notice.title, SUBJECT_MAX_CHARS);
-    let words = english::notice(&clean::one_line(organization, clean::NAME_MAX_CHARS), &title);
-    let subject = clean::one_line(&words.subject, SUBJECT_MAX_CHARS);
+    let organization = clean::one_line(organization, clean::NAME_MAX_CHARS);
+    let subject = format!("[cliqbridge] {organization}: {title}");
+    let subject = clean::one_line(&subject, SUBJECT_MAX_CHARS);
     let paragraphs = clean::paragraphs(&notice.body, NOTICE_BODY_MAX_CHARS);
-    let facts = context! { words => Value::from(Serde(&words)), title, paragraphs };
+    let facts = context! { lang => "en", dir => "ltr", subject => &subject, title, paragraphs, organization };
     Ok(Letter {
         to: to.clone(),
         to_name: String::new(),
+        text: render("notice.txt", &facts)?,
+        html: render("notice.html", &facts)?,
         subject,
-        text: render::template("notice.txt", &facts)?,
-        html: render::template("notice.html", &facts)?,
         message_key: message_key.to_owned(),
         date,
         unsubscribe: None,
+        in_reply_to: None,
     })
 }
 
 /// The invitation as a bot message with a Join button. A URL that the button may not carry
 /// (contract section 2.3) goes into the text; one that is not http(s) is not shown at all, and the
 /// text points to the letter.
-pub fn bot_message(invitation: &Invitation) -> BotMessage {
-    let mut facts = facts(invitation, "", shown_time(&invitation.expires_at).unwrap_or_default());
+///
+/// # Errors
+/// When the expiry cannot be shown.
+pub fn bot_message(invitation: &Invitation) -> Result<BotMessage, RenderError> {
+    let language = words::language([invitation.language.as_str()])?;
+    let mut facts = Facts::of(invitation, "", language)?;
     facts.organization = clean::without_markup(&facts.organization);
-    facts.invited_by = clean::without_markup(&facts.invited_by);
-    let words = english::bot(&facts);
-    let button = join_url(&invitation.join_url, BUTTON_URL_MAX_CHARS).map(|url| Button {
-        label: clean::capped(&words.button, BUTTON_LABEL_MAX_CHARS),
-        hint: clean::capped(&words.hint, BUTTON_HINT_MAX_CHARS),
-        key: BUTTON_KEY.to_owned(),
-        url,
-    });
-    let text = match (&button, join_url(&invitation.join_url, JOIN_URL_MAX_CHARS)) {
-        (Some(_), _) => words.text,
-        (None, Some(url)) => format!("{}\n{} {url}", words.text, words.link),
-        (None, None) => format!("{}\n{}", words.text, words.see_mail),
-    };
-    BotMessage {
-        text: clean::capped(&text, BOT_TEXT_MAX_CHARS),
-        title: button.is_some().then(|| clean::capped(&words.title, BOT_TITLE_MAX_CHARS)),
-        button,
+    facts.inviter = clean::without_markup(&facts.inviter);
+    let speech = Speech::new(language, &facts);
+    let mut lines = vec![
+        format!("{} {}", speech.say("invitation.invited")?, speech.say("bot.limits")?),
+        speech.say("invitation.expires")?,
+    ];
+    let channels = words::channels(invitation).join(", ");
+    if !channels.is_empty() {
+        let heading = speech.say("bot.channels")?;
+        lines.push(format!("{heading} {}", clean::without_markup(&channels)));
     }
+    let title = match invitation.kind {
+        Kind::First => speech.say("bot.title")?,
+        Kind::Reminder { .. } => speech.say("bot.reminder")?,
+    };
+    let button = match join_url(&invitation.join_url, BUTTON_URL_MAX_CHARS) {
+        Some(url) => Some(Button {
+            label: clean::capped(&speech.say("bot.button")?, BUTTON_LABEL_MAX_CHARS),
+            hint: clean::capped(&speech.say("bot.hint")?, BUTTON_HINT_MAX_CHARS),
+            key: BUTTON_KEY.to_owned(),
+            url,
+        }),
+        None => None,
+    };
+    match (&button, join_url(&invitation.join_url, JOIN_URL_MAX_CHARS)) {
+        (Some(_), _) => {}
+        (None, Some(url)) => lines.push(format!("{} {url}", speech.say("bot.link")?)),
+        (None, None) => lines.push(speech.say("bot.see_mail")?),
+    }
+    Ok(BotMessage {
+        text: clean::capped(&lines.join("\n"), BOT_TEXT_MAX_CHARS),
+        title: button.is_some().then(|| clean::capped(&title, BOT_TITLE_MAX_CHARS)),
+        button,
+    })
 }
 
-fn facts(invitation: &Invitation, email: &str, expires: String) -> Facts {
-    Facts {
-        first_name: clean::name(&invitation.first_name),
-        // The organization's name is the operator's own and may well be a domain.
-        organization: clean::one_line(&invitation.organization, clean::NAME_MAX_CHARS),
-        invited_by: clean::name(&invitation.invited_by),
-        email: email.to_owned(),
-        expires,
-    }
+fn render(name: &str, facts: &Value) -> Result<String, RenderError> {
+    Ok(layout::environment(TEMPLATES)?.get_template(name)?.render(facts)?)
+}
+
+fn reminders_only(is_reminder: bool, value: Option<&str>) -> Option<&str> {
+    value.filter(|_| is_reminder)
 }
 
 /// The URL in its canonical spelling, if it is http(s) and at most `max` characters.
@@ -163,9 +183,4 @@ fn join_url(text: &str, max: usize) -> Option<String> {
     let url = Url::parse(text).ok()?;
     let web = matches!(url.scheme(), "http" | "https") && url.has_host();
     (web && url.as_str().chars().count() <= max).then(|| url.into())
-}
-
-/// An RFC 3339 instant for readers of any language: `2026-12-01 07:30 UTC`.
-fn shown_time(text: &str) -> Option<String> {
-    Timestamp::parse(text).map(|at| at.to_utc().format("%Y-%m-%d %H:%M UTC").to_string())
 }

@@ -1,7 +1,7 @@
 //! Letters from outside: what a reader finds in them, and what a hostile name cannot do.
 
-use super::{bot_message, invitation, notice};
-use crate::domain::letter::{Invitation, Letter, Notice};
+use super::{invitation, notice};
+use crate::domain::letter::{BotMessage, Invitation, Kind, Letter, Notice};
 use crate::domain::{Email, Timestamp};
 
 fn ada() -> Invitation {
@@ -15,7 +15,17 @@ fn ada() -> Invitation {
         invited_at: "2026-11-24T07:30:00.000Z".to_owned(),
         expires_at: "2026-12-01T07:30:00.000Z".to_owned(),
         language: "en_US".to_owned(),
+        time_zone: String::new(),
+        kind: Kind::First,
+        has_account: true,
+        channels: Vec::new(),
+        thread: None,
+        unsubscribe: None,
     }
+}
+
+fn bot_message(of: &Invitation) -> BotMessage {
+    super::bot_message(of).unwrap()
 }
 
 fn letter(of: &Invitation) -> Letter {
@@ -33,14 +43,14 @@ fn r9_r11_the_letter_says_who_invites_to_what_until_when_and_how() {
         "Hello Ada,",
         "Grace Hopper of Birch & Sons invites you to join Birch & Sons in Zoho Cliq as an external user with limited access.",
         "https://bridge.example.org/join/c1_abc?x=1&y=2",
-        "This invitation runs out on 2026-12-01 07:30 UTC.",
-        "Not you, or not expected? Ignore this mail. Nothing happens unless you join.",
+        "This invitation runs out on Tuesday, 1 December 2026, 07:30 (UTC).",
+        "Not you, or not expected? Ignore this mail, or decline on the page. Nothing happens unless you join.",
         "-- ",
     ] {
         assert!(lines.contains(&line), "{line:?} is not a line of\n{}", letter.text);
     }
-    assert!(letter.text.contains("If you already use Cliq, sign in with ada@acme.example."));
-    assert!(letter.text.contains("sign up for Cliq with ada@acme.example first"));
+    assert!(letter.text.contains("Sign in to Cliq with ada@acme.example."));
+    assert!(!letter.text.contains("Sign up"), "the person has an account");
     assert!(!letter.text.contains("\n\n\n"), "{}", letter.text);
 }
 
@@ -65,7 +75,7 @@ fn r20_to_r38_limited_access_is_explained_in_both_alternatives() {
 fn the_html_is_small_plain_and_readable_in_the_dark() {
     let html = letter(&ada()).html;
     assert!(html.len() < 100_000);
-    assert!(html.starts_with("<!DOCTYPE html>\n<html lang=\"en\">"));
+    assert!(html.starts_with("<!DOCTYPE html>\n<html lang=\"en\" dir=\"ltr\">"));
     for part in [
         "<meta name=\"color-scheme\" content=\"light dark\">",
         "prefers-color-scheme: dark",
@@ -82,6 +92,97 @@ fn the_html_is_small_plain_and_readable_in_the_dark() {
 }
 
 #[test]
+fn r53_to_r56_without_an_account_the_letter_leads_with_signing_up() {
+    let of = Invitation {
+        has_account: false,
+        channels: vec!["Project\n<Birch>".to_owned(), "Support".to_owned()],
+        ..ada()
+    };
+    let Letter { text, html, .. } = letter(&of);
+    let place = |part: &str| text.find(part).unwrap_or_else(|| panic!("{part:?} in\n{text}"));
+    let order = [
+        "\nSign up for Cliq\n",
+        "no Cliq account with ada@acme.example yet",
+        "\nhttps://bridge.example.org/join/c1_abc?x=1&y=2\n",
+        "Signing up alone does not make you a member",
+        "“+ Create/Join” next to “Channels” in the left sidebar",
+        "tab “Channels you can join”",
+        "Choose “Join”",
+        "- Project <Birch>\n- Support\n",
+        "What limited access means",
+    ];
+    assert!(order.map(place).is_sorted(), "{text}");
+    assert!(html.contains(">Sign up for Cliq</a>"), "{html}");
+    assert!(html.contains("Project &lt;Birch&gt;</li>"), "{html}");
+    assert!(!text.contains("\n\n\n"), "{text}");
+}
+
+#[test]
+fn r48_to_r52_with_an_account_the_letter_says_how_to_join_the_channels() {
+    let text = letter(&Invitation { channels: vec!["Support".to_owned()], ..ada() }).text;
+    for part in ["\n- Support\n", "bot Taz", "“+ Create/Join”", "three dots", "“External channels”"]
+    {
+        assert!(text.contains(part), "{part:?} in\n{text}");
+    }
+    assert!(!letter(&ada()).text.contains("Taz"), "no channel waits");
+}
+
+#[test]
+fn g4_a_reminder_says_so_and_follows_the_first_letter() {
+    let reminder = Invitation {
+        kind: Kind::Reminder { number: 1 },
+        thread: Some("first-1".to_owned()),
+        unsubscribe: Some("leave@bridge.example".to_owned()),
+        ..ada()
+    };
+    let of = letter(&reminder);
+    assert_eq!(of.subject, "Reminder: Birch & Sons invites you to Cliq as an external user");
+    assert!(of.text.contains("This invitation is still waiting for your answer."), "{}", of.text);
+    assert!(of.text.contains("No more reminders? Decline on the page"), "{}", of.text);
+    assert_eq!(of.in_reply_to.as_deref(), Some("first-1"));
+    assert_eq!(of.unsubscribe, Email::parse("leave@bridge.example").ok());
+    assert!(!of.text.contains("\n\n\n"), "{}", of.text);
+
+    let first = letter(&Invitation { kind: Kind::First, ..reminder.clone() });
+    assert_eq!((first.in_reply_to, first.unsubscribe), (None, None));
+    assert!(!first.text.contains("eminder"), "{}", first.text);
+    assert_eq!(bot_message(&reminder).title.unwrap(), "Reminder: Birch & Sons is waiting");
+}
+
+#[test]
+fn every_language_writes_the_whole_letter_and_fits_the_contracts_button() {
+    for (language, lang, line) in [
+        ("de_DE", "de", "Guten Tag Ada,"),
+        ("fr_FR", "fr", "Bonjour Ada,"),
+        ("sv_SE", "sv", "Hej Ada!"),
+    ] {
+        for has_account in [true, false] {
+            let of = Invitation { language: language.to_owned(), has_account, ..ada() };
+            let letter = letter(&of);
+            assert!(letter.text.starts_with(line), "{}", letter.text);
+            assert!(letter.text.contains("\nhttps://bridge.example.org/join/c1_abc?x=1&y=2\n"));
+            assert!(letter.html.contains(&format!("<html lang=\"{lang}\" dir=\"ltr\">")));
+            assert!(!letter.text.contains("Hello") && !letter.text.contains("Sign "));
+            let button = bot_message(&of).button.unwrap();
+            assert!(button.label.chars().count() <= 20 && !button.label.ends_with('\u{2026}'));
+        }
+    }
+}
+
+#[test]
+fn a_row_from_before_a_field_still_reads() {
+    let row = r#"{"first_name":"Ada","full_name":"Ada Lovelace","email":"ada@acme.example",
+        "organization":"Birch & Sons","invited_by":"Grace Hopper",
+        "join_url":"https://bridge.example.org/join/c1_abc?x=1&y=2",
+        "invited_at":"2026-11-24T07:30:00.000Z","expires_at":"2026-12-01T07:30:00.000Z",
+        "language":"en_US"}"#;
+    assert_eq!(serde_json::from_str::<Invitation>(row).unwrap(), ada());
+    let reminder = Invitation { kind: Kind::Reminder { number: 2 }, ..ada() };
+    let text = serde_json::to_string(&reminder).unwrap();
+    assert_eq!(serde_json::from_str::<Invitation>(&text).unwrap(), reminder);
+}
+
+#[test]
 fn rendering_twice_gives_the_same_bytes() {
     assert_eq!(letter(&ada()), letter(&ada()));
 }
@@ -95,7 +196,7 @@ fn the_organization_stands_in_for_an_unknown_inviter_and_an_unnamed_person_is_gr
         ..ada()
     };
     let letter = letter(&nameless);
-    assert!(letter.text.starts_with("Hello,\n\nBirch & Sons invites you to join Birch & Sons"));
+    assert!(letter.text.starts_with("Hello,\n\nBirch & Sons invites you to join its organization"));
     assert_eq!(letter.to_name, "");
 }
 
@@ -186,7 +287,11 @@ fn the_bot_message_has_a_join_button_within_the_contract() {
     assert_eq!(message.title.as_deref(), Some("Invitation from Birch & Sons"));
     assert!(message.text.starts_with("Grace Hopper of Birch & Sons invites you to join"));
     assert!(message.text.contains("external user with limited access"));
-    assert!(message.text.ends_with("The invitation runs out on 2026-12-01 07:30 UTC."));
+    assert!(
+        message
+            .text
+            .ends_with("This invitation runs out on Tuesday, 1 December 2026, 07:30 (UTC).")
+    );
     assert!(!message.text.contains("https://"));
 }
 

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Matched;
-use crate::domain::{CliqUser, CrmUser, CrmUserId, Directory, Membership, Roster, Standing};
+use crate::domain::{CliqUser, CrmUser, CrmUserId, Directory, Email, Membership, Roster, Standing};
 
 /// Finds the user's row among those that were read.
 pub fn matching<'a>(
@@ -28,6 +28,52 @@ pub fn matching<'a>(
         [] => Matched::Nobody,
         [row] => unless_another_account(user, row),
         _ => Matched::Conflict,
+    }
+}
+
+/// Finds the Cliq row of a person whom CRM does not have any more, by what the ledger remembers.
+pub fn of_ledger<'a>(known: &Membership, directory: &'a Directory) -> Matched<'a> {
+    let remembered = known.cliq_id.as_ref().and_then(|id| directory.get(id));
+    let by_zuid = known.zuid.as_ref().and_then(|zuid| directory.by_zuid(zuid));
+    match (remembered, by_zuid) {
+        (Some(one), Some(other)) if one.id != other.id => return Matched::Conflict,
+        (Some(row), _) | (None, Some(row)) => return Matched::One(row),
+        (None, None) => {}
+    }
+    match directory.by_email(&known.email).as_slice() {
+        [] => Matched::Nobody,
+        [row] if known.zuid.is_none() || row.zuid.is_none() => Matched::One(row),
+        // The address has another account now: somebody else's.
+        [_] => Matched::Nobody,
+        _ => Matched::Conflict,
+    }
+}
+
+/// The accounts and addresses of active CRM users: whose Cliq row nobody may take away, because
+/// somebody in CRM still stands for it (design section 11, "Identity").
+#[derive(Clone, Debug, Default)]
+pub struct Claims {
+    accounts: BTreeSet<String>,
+    addresses: BTreeSet<Email>,
+}
+
+impl Claims {
+    /// Of every row that is not positively gone.
+    pub fn of(roster: &Roster) -> Self {
+        let mut claims = Self::default();
+        let staying = |user: &&CrmUser| !matches!(user.standing, Standing::NotActive(_));
+        for user in roster.iter().filter(staying) {
+            claims.accounts.extend(user.zuid.as_ref().map(ToString::to_string));
+            claims.addresses.extend(user.email.clone());
+        }
+        claims
+    }
+
+    /// Whether one of them is the person of this row.
+    pub fn hold(&self, row: &CliqUser) -> bool {
+        self.accounts.contains(row.id.as_str())
+            || row.zuid.as_ref().is_some_and(|zuid| self.accounts.contains(zuid.as_str()))
+            || row.email.as_ref().is_some_and(|email| self.addresses.contains(email))
     }
 }
 

@@ -1,16 +1,19 @@
 //! The planner: what one person's facts on both sides, and the ledger, ask for.
 //!
 //! Webhook, resync and schedule all come here, so they cannot disagree. A run is the fold of
-//! [`plan_one`] over a complete roster. This part adds and restores; nothing here can take anybody
-//! away (removals come with reconciliation, its guard and its two-key rule).
+//! [`plan_one`] over everybody whom either side or the ledger knows. Deliberately absent: the
+//! guard, which sees many people at once; what is planned here may still be held.
 
 mod class;
+mod leaving;
 mod matching;
 mod verdict;
 
 pub use class::classify;
-pub use matching::{doubles, matching};
+pub use matching::{Claims, doubles, matching, of_ledger};
 pub use verdict::Verdict;
+
+use leaving::{absent, not_active, release};
 
 use crate::domain::membership::{Membership, Origin, State};
 use crate::domain::policy::Policy;
@@ -34,13 +37,26 @@ pub struct Decision {
     pub ledger: Option<Membership>,
     /// The changes outside that follow, in order.
     pub steps: Vec<Step>,
+    /// The steps take access from a person who had it, or was invited: the guard is asked.
+    pub guarded: bool,
+    /// Somebody who was seen is taken for gone: a short directory must not stick, so the number of
+    /// these is limited too.
+    pub vanished: bool,
     /// Why, in one word and a sentence.
     pub verdict: Verdict,
 }
 
 impl Decision {
     fn nothing(verdict: Verdict) -> Self {
-        Self { ledger: None, steps: Vec::new(), verdict }
+        Self { ledger: None, steps: Vec::new(), guarded: false, vanished: false, verdict }
+    }
+
+    fn of(row: Membership, steps: Vec<Step>, verdict: Verdict) -> Self {
+        Self { ledger: Some(row), ..Self::nothing(verdict) }.with(steps)
+    }
+
+    fn with(self, steps: Vec<Step>) -> Self {
+        Self { steps, ..self }
     }
 }
 
@@ -55,6 +71,9 @@ pub struct Facts<'a> {
     pub membership: Option<&'a Membership>,
     /// Another live CRM user of the organization is the same person (G9).
     pub rival: bool,
+    /// An active CRM user maps to the Cliq row: its owner is not leaving, whichever of the CRM
+    /// rows is gone (Z14).
+    pub claimed: bool,
     /// The CRM row was in the first complete snapshot, or there is no snapshot yet.
     pub was_there_before: bool,
     /// Both sides were listed completely, so that silence in them means something.
@@ -78,25 +97,27 @@ pub enum Matched<'a> {
 
 /// Decides for one person.
 pub fn plan_one(policy: &Policy, facts: &Facts<'_>, now: Timestamp) -> Decision {
-    let Some(user) = facts.crm else { return absent(facts.membership, now) };
-    match &user.standing {
-        Standing::Unknown(word) => return Decision::nothing(Verdict::UnknownStatus(word.clone())),
-        Standing::NotActive(word) => return leaving(policy, facts, word, now),
-        Standing::Active => {}
-    }
-    let verdict = out_of_bounds(policy, user, facts);
-    if let Some(verdict) = verdict {
-        return out(facts.membership, verdict, now);
-    }
-    let Some(draft) = draft(policy, user, facts, now) else {
-        return Decision::nothing(Verdict::NoAddress);
-    };
-    let known = facts.membership;
-    let mut decision = mirror(policy, user, facts, draft, now);
-    if decision.ledger.as_ref() == known {
+    let mut decision = decide(policy, facts, now);
+    if decision.ledger.as_ref() == facts.membership {
         decision.ledger = None;
     }
     decision
+}
+
+fn decide(policy: &Policy, facts: &Facts<'_>, now: Timestamp) -> Decision {
+    let Some(user) = facts.crm else { return absent(policy, facts, now) };
+    match &user.standing {
+        Standing::Unknown(word) => return Decision::nothing(Verdict::UnknownStatus(word.clone())),
+        Standing::NotActive(word) => return not_active(policy, facts, word, now),
+        Standing::Active => {}
+    }
+    if let Some(verdict) = out_of_bounds(policy, user, facts) {
+        return out(facts.membership, verdict, now);
+    }
+    match draft(policy, user, facts, now) {
+        Some(row) => mirror(policy, user, facts, row, now),
+        None => Decision::nothing(Verdict::NoAddress),
+    }
 }
 
 /// The reasons for which a person is left alone, whatever the ledger says.
@@ -130,14 +151,13 @@ fn out_of_bounds(policy: &Policy, user: &CrmUser, facts: &Facts<'_>) -> Option<V
     None
 }
 
-/// Somebody who is not to be mirrored. Who was only wanted so far is not wanted any more; whoever
-/// is further is left as is (G11: hands off, history kept).
+/// Somebody who is not to be mirrored. Who was only wanted so far is not wanted any more; one who
+/// turned out internal is released; everybody else is left as is.
 fn out(known: Option<&Membership>, verdict: Verdict, now: Timestamp) -> Decision {
-    match known {
-        Some(known)
-            if known.state == State::Wanted
-                && matches!(verdict, Verdict::Internal | Verdict::OutOfScope(_)) =>
-        {
+    let Some(known) = known else { return Decision::nothing(verdict) };
+    match verdict {
+        Verdict::Internal if known.state != State::Wanted => release(known, now),
+        Verdict::Internal | Verdict::OutOfScope(_) if known.state == State::Wanted => {
             let mut row = known.clone();
             enter(&mut row, State::Removed, now);
             keep(row, verdict)
@@ -205,7 +225,10 @@ fn draft(policy: &Policy, user: &CrmUser, facts: &Facts<'_>, now: Timestamp) -> 
     row.time_zone = user.time_zone.clone().unwrap_or_default();
     row.zuid = user.zuid.clone().or(row.zuid);
     row.suspected_at = None;
+    row.absent_since = None;
     if let Matched::One(cliq) = facts.cliq {
+        row.seen = true;
+        row.unseen_since = row.unseen_since.filter(|_| row.state == State::Declined);
         row.cliq_id = Some(cliq.id.clone());
         row.zuid = row.zuid.or_else(|| cliq.zuid.clone());
         row.external = true;
@@ -224,7 +247,9 @@ fn mirror(
     {
         row.origin = Origin::Present;
     }
-    let Matched::One(cliq) = facts.cliq else { return not_in_cliq(policy, user, row, now) };
+    let Matched::One(cliq) = facts.cliq else {
+        return not_in_cliq(policy, user, facts.complete, row, now);
+    };
     match cliq.presence {
         Presence::Active => joined(row, now),
         Presence::Pending => pending(row, now),
@@ -234,18 +259,39 @@ fn mirror(
 }
 
 fn keep(row: Membership, verdict: Verdict) -> Decision {
-    Decision { ledger: Some(row), steps: Vec::new(), verdict }
+    Decision::of(row, Vec::new(), verdict)
 }
 
 fn enter(row: &mut Membership, state: State, now: Timestamp) {
     if row.state != state {
         row.state = state;
         row.since = now;
+        row.overdue_told = false;
     }
 }
 
+/// A fresh start: nothing that was said or seen of the earlier one counts (G5).
+pub fn renew(row: &mut Membership) {
+    row.generation += 1;
+    row.sends = 0;
+    row.reminded = 0;
+    row.seen = false;
+    row.unseen_since = None;
+    row.invited_at = None;
+    row.invited_as = None;
+    row.join_url = None;
+    row.parked = None;
+    row.overdue_told = false;
+}
+
 /// CRM has the person, Cliq does not: the one case in which somebody is added.
-fn not_in_cliq(policy: &Policy, user: &CrmUser, mut row: Membership, now: Timestamp) -> Decision {
+fn not_in_cliq(
+    policy: &Policy,
+    user: &CrmUser,
+    complete: bool,
+    mut row: Membership,
+    now: Timestamp,
+) -> Decision {
     if user.confirmed == Some(false) && !policy.mirror_unconfirmed && row.state == State::Wanted {
         return keep(row, Verdict::Unconfirmed);
     }
@@ -257,14 +303,17 @@ fn not_in_cliq(policy: &Policy, user: &CrmUser, mut row: Membership, now: Timest
                 if now.since(row.since) < policy.readd_cooldown {
                     return keep(row, Verdict::Cooldown);
                 }
-                row.generation += 1;
-                row.sends = 0;
-                row.parked = None;
+                renew(&mut row);
+                row.cliq_id = None;
+                row.restricted_by_bridge = false;
             }
             enter(&mut row, State::Wanted, now);
         }
-        // A person who was here and is not shown any more: that takes two complete listings, and
-        // declined, expired, blocked and left are sticky (G3, I24).
+        State::Invited | State::Joined | State::Restricted if row.seen && complete => {
+            return gone(policy, row, now);
+        }
+        // A single read's silence means nothing for one who was here; declined, expired, blocked
+        // and left are sticky (G3, I24).
         State::Invited
         | State::Joined
         | State::Restricted
@@ -280,10 +329,25 @@ fn not_in_cliq(policy: &Policy, user: &CrmUser, mut row: Membership, now: Timest
         return keep(row, Verdict::Parked(code));
     }
     if policy.portal_adds {
-        let steps = vec![Step::Portal(PortalVerb::AddExternal)];
-        return Decision { ledger: Some(row), steps, verdict: Verdict::Add };
+        return Decision::of(row, vec![Step::Portal(PortalVerb::AddExternal)], Verdict::Add);
     }
     keep(row, Verdict::WaitsForPortal)
+}
+
+/// Somebody whom Cliq has shown is in no part of a complete listing. Once may be a short list;
+/// twice is an answer: a member left, an invitee declined (or let it run out).
+fn gone(policy: &Policy, mut row: Membership, now: Timestamp) -> Decision {
+    let (state, since) = (row.state, *row.unseen_since.get_or_insert(now));
+    if since >= now {
+        return keep(row, Verdict::NotShown(state));
+    }
+    let now_is = match (state, row.invited_at) {
+        (State::Invited, Some(at)) if at + policy.expire_after <= now => State::Expired,
+        (State::Invited, _) => State::Declined,
+        _ => State::Left,
+    };
+    enter(&mut row, now_is, now);
+    Decision { vanished: true, ..keep(row, Verdict::Vanished(now_is)) }
 }
 
 /// Cliq shows an invitation that is not accepted yet.
@@ -296,19 +360,23 @@ fn pending(mut row: Membership, now: Timestamp) -> Decision {
             row.parked = None;
             // Whoever was there before the bridge gets no letter; neither does anybody twice.
             if row.is_owned() && row.sends == 0 {
-                let verdict = Verdict::SeenPending;
-                return Decision { ledger: Some(row), steps: vec![Step::Invite], verdict };
+                return Decision::of(row, vec![Step::Invite], Verdict::SeenPending);
             }
             keep(row, Verdict::SeenPending)
         }
-        State::Left | State::Removed | State::RemovalStaged => {
+        // Taken for declined because it was not shown, and there it is.
+        State::Declined if row.unseen_since.take().is_some() => {
             enter(&mut row, State::Invited, now);
+            keep(row, Verdict::SeenPending)
+        }
+        State::Joined | State::Restricted | State::Left | State::Removed | State::RemovalStaged => {
+            enter(&mut row, State::Invited, now);
+            row.restricted_by_bridge = false;
             keep(row, Verdict::SeenPending)
         }
         // Found in by other ways than an add of ours that was answered: the letter is still owed.
         State::Invited if row.is_owned() && row.sends == 0 => {
-            let verdict = Verdict::SeenPending;
-            Decision { ledger: Some(row), steps: vec![Step::Invite], verdict }
+            Decision::of(row, vec![Step::Invite], Verdict::SeenPending)
         }
         _ => {
             let renamed = row.invited_as.as_ref().is_some_and(|address| *address != row.email);
@@ -321,6 +389,7 @@ fn pending(mut row: Membership, now: Timestamp) -> Decision {
 fn joined(mut row: Membership, now: Timestamp) -> Decision {
     let verdict = if row.state == State::Joined { Verdict::Settled } else { Verdict::SeenJoined };
     enter(&mut row, State::Joined, now);
+    row.unseen_since = None;
     row.restricted_by_bridge = false;
     row.parked = None;
     keep(row, verdict)
@@ -332,59 +401,9 @@ fn restricted(policy: &Policy, mut row: Membership, now: Timestamp) -> Decision 
     enter(&mut row, State::Restricted, now);
     // Also when this is the first look that shows what the bridge did.
     if row.restricted_by_bridge && policy.portal_adds {
-        let steps = vec![Step::Portal(PortalVerb::Restore)];
-        return Decision { ledger: Some(row), steps, verdict: Verdict::Restore };
+        return Decision::of(row, vec![Step::Portal(PortalVerb::Restore)], Verdict::Restore);
     }
     keep(row, if known { Verdict::Settled } else { Verdict::SeenRestricted })
-}
-
-/// CRM does not have the row. That is no evidence of leaving by itself (G14).
-fn absent(membership: Option<&Membership>, now: Timestamp) -> Decision {
-    match membership {
-        Some(known) if known.is_live() && known.suspected_at.is_none() => {
-            let mut row = known.clone();
-            row.suspected_at = Some(now);
-            keep(row, Verdict::Absent)
-        }
-        _ => Decision::nothing(Verdict::Absent),
-    }
-}
-
-/// CRM has the row and says it is not active: positive evidence. Somebody who was never put into
-/// Cliq is simply not wanted any more; everybody else waits for reconciliation.
-fn leaving(policy: &Policy, facts: &Facts<'_>, word: &str, now: Timestamp) -> Decision {
-    let verdict = Verdict::NotActive(word.to_owned());
-    let Some(known) = facts.membership else { return Decision::nothing(verdict) };
-    let mut row = known.clone();
-    if row.state == State::Wanted {
-        // An add whose answer was lost may have had its effect: whoever is in must not be
-        // forgotten (I21).
-        let state = match facts.cliq {
-            Matched::One(cliq) if classify(policy, cliq) == Class::External => {
-                row.external = true;
-                row.cliq_id = Some(cliq.id.clone());
-                shown(cliq.presence)
-            }
-            _ => State::Removed,
-        };
-        enter(&mut row, state, now);
-    }
-    if row.is_live() && row.suspected_at.is_none() {
-        row.suspected_at = Some(now);
-    }
-    if row == *known {
-        return Decision::nothing(verdict);
-    }
-    keep(row, verdict)
-}
-
-/// The state that a Cliq row shows; one that does not say counts as an open invitation.
-fn shown(presence: Presence) -> State {
-    match presence {
-        Presence::Active => State::Joined,
-        Presence::Inactive => State::Restricted,
-        Presence::Pending | Presence::Unknown => State::Invited,
-    }
 }
 
 #[cfg(test)]

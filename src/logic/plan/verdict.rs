@@ -47,6 +47,32 @@ pub enum Verdict {
     NotShown(State),
     /// The address changed after the invitation.
     Renamed,
+    /// Who was seen is in no part of two complete listings.
+    Vanished(State),
+    /// A leaver's access is restricted.
+    Restrict,
+    /// A deactivated user's access is restricted.
+    Deactivated,
+    /// A leaver's open invitation is cancelled.
+    Cancel,
+    /// A leaver is taken out after the time between.
+    Remove,
+    /// Joined after the invitation was withdrawn (G17).
+    LateJoin,
+    /// A leaver waits, restricted, to be taken out.
+    Staged,
+    /// A leaver whom Cliq does not show.
+    Gone,
+    /// `observe`: a leaver is to be removed in CRM Plus.
+    RemoveByHand,
+    /// `observe`: a deactivated user is to be blocked in CRM Plus.
+    RestrictByHand,
+    /// A leaver who was there before the bridge.
+    NotOurs,
+    /// Another CRM user is this person now (Z14).
+    Succeeded,
+    /// An external member has become internal (G11).
+    Released,
 }
 
 impl Verdict {
@@ -74,6 +100,21 @@ impl Verdict {
             Self::Cooldown => "cooldown",
             Self::NotShown(_) => "not_shown",
             Self::Renamed => "renamed",
+            Self::Vanished(State::Left) => "left",
+            Self::Vanished(State::Expired) => "expired",
+            Self::Vanished(_) => "declined",
+            Self::Restrict => "restrict",
+            Self::Deactivated => "deactivated",
+            Self::Cancel => "cancel",
+            Self::Remove => "remove",
+            Self::LateJoin => "late_join",
+            Self::Staged => "staged",
+            Self::Gone => "gone",
+            Self::RemoveByHand => "remove_by_hand",
+            Self::RestrictByHand => "restrict_by_hand",
+            Self::NotOurs => "not_ours",
+            Self::Succeeded => "succeeded",
+            Self::Released => "released",
         }
     }
 
@@ -88,10 +129,7 @@ impl Verdict {
                 return format!("CRM says \"{word}\", which is no known status; nothing is done.");
             }
             Self::NotActive(word) => {
-                return format!(
-                    "CRM says \"{word}\". Nobody is removed by a webhook or a resync; \
-                     reconciliation decides."
-                );
+                return format!("CRM says \"{word}\"; nothing of this person is open in Cliq.");
             }
             Self::Parked(code) => {
                 return format!("The portal refused ({code}); resync the person to try again.");
@@ -101,6 +139,34 @@ impl Verdict {
                     "Cliq does not show the person now; the membership stays \"{state}\"."
                 );
             }
+            Self::Vanished(State::Left) => {
+                "In no part of two complete listings of Cliq: the person left, and is not added \
+                 again."
+            }
+            Self::Vanished(State::Expired) => {
+                "The invitation had run out and Cliq does not show it any more."
+            }
+            Self::Vanished(_) => {
+                "The open invitation is in no part of two complete listings of Cliq: declined."
+            }
+            Self::Restrict => "No longer in CRM: access is restricted, and removed later.",
+            Self::Deactivated => "Deactivated in CRM: access is restricted until CRM says active.",
+            Self::Cancel => "No longer in CRM: the open invitation is cancelled.",
+            Self::Remove => "Still not in CRM after `guard.remove_after`: removed.",
+            Self::LateJoin => "Accepted an invitation that had been withdrawn: removed.",
+            Self::Staged => "No longer in CRM: restricted, and waits for `guard.remove_after`.",
+            Self::Gone => "No longer in CRM, and not in Cliq: nothing to take back.",
+            Self::RemoveByHand => {
+                "No longer in CRM: remove the person in CRM Plus (Admin panel, Users); no API can."
+            }
+            Self::RestrictByHand => {
+                "Deactivated in CRM: block the person in CRM Plus (Admin panel, Users); no API can."
+            }
+            Self::NotOurs => {
+                "Was there before the bridge: never removed. Adopt it to hand it over."
+            }
+            Self::Succeeded => "Another CRM user is this person now; nothing is taken back.",
+            Self::Released => "Has become one of the organization's own people: not ours any more.",
             Self::Add => "Active in CRM and not in Cliq: added through the portal.",
             Self::Restore => "Active again in CRM: the bridge's own restriction is lifted.",
             Self::Settled => "Nothing to do.",

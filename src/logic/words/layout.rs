@@ -1,21 +1,18 @@
-//! The template engine, set up once for all letters: unknown names are errors, HTML is escaped.
+//! The template engine: unknown names are errors, and what is written into HTML is escaped.
 //!
 //! Deliberately absent: loading templates at run time. They are part of the program.
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, UndefinedBehavior, Value};
 
-/// Every template by the name under which others extend it. The ending decides about escaping.
-const TEMPLATES: &[(&str, &str)] = &[
-    ("base.html", include_str!("templates/base.html")),
-    ("invitation.html", include_str!("templates/invitation.html")),
-    ("invitation.txt", include_str!("templates/invitation.txt")),
-    ("notice.html", include_str!("templates/notice.html")),
-    ("notice.txt", include_str!("templates/notice.txt")),
-];
-
-/// Renders one template.
-pub(super) fn template(name: &str, facts: &Value) -> Result<String, minijinja::Error> {
+/// The engine with these templates, each by the name under which others extend it. The ending of
+/// the name decides about escaping.
+///
+/// # Errors
+/// When a template does not parse.
+pub(in crate::logic) fn environment(
+    templates: &[(&'static str, &'static str)],
+) -> Result<Environment<'static>, minijinja::Error> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_syntax(
@@ -25,15 +22,15 @@ pub(super) fn template(name: &str, facts: &Value) -> Result<String, minijinja::E
             .keep_trailing_newline(true)
             .build()?,
     );
-    for (name, source) in TEMPLATES {
+    for (name, source) in templates {
         environment.add_template(name, source)?;
     }
-    environment.get_template(name)?.render(facts)
+    Ok(environment)
 }
 
 /// A URL for HTML. The engine would also write every slash as an entity, which is correct but not
 /// the address that people compare with the one in their browser.
-pub(super) fn html_url(url: &str) -> Value {
+pub(in crate::logic) fn html_url(url: &str) -> Value {
     let escaped = url
         .replace('&', "&amp;")
         .replace('"', "&quot;")

@@ -6,7 +6,7 @@
 use unicode_normalization::UnicodeNormalization;
 
 /// Longest name shown, in characters: longer than any real one, shorter than a message.
-pub(super) const NAME_MAX_CHARS: usize = 80;
+pub(in crate::logic) const NAME_MAX_CHARS: usize = 80;
 
 /// Shortest ending of a host name (RFC 1034 has none, the public list has no shorter one). It
 /// tells `evil.com` from the initials in `J.R.R. Tolkien`.
@@ -14,19 +14,19 @@ const HOST_ENDING_MIN_CHARS: usize = 2;
 
 /// One line of visible text: no control or invisible formatting characters, single spaces, at most
 /// `max` characters (cut with an ellipsis).
-pub(super) fn one_line(text: &str, max: usize) -> String {
+pub(in crate::logic) fn one_line(text: &str, max: usize) -> String {
     let visible: String = text.nfc().filter_map(shown).collect();
     capped(&single_spaced(&visible), max)
 }
 
 /// A person's name as a stranger may have typed it: one line, without anything that a mail program
 /// would turn into a link.
-pub(super) fn name(text: &str) -> String {
+pub(in crate::logic) fn name(text: &str) -> String {
     capped(&without_lures(&one_line(text, usize::MAX)), NAME_MAX_CHARS)
 }
 
 /// Text of several paragraphs, each a list of lines; at most `max` characters.
-pub(super) fn paragraphs(text: &str, max: usize) -> Vec<Vec<String>> {
+pub(in crate::logic) fn paragraphs(text: &str, max: usize) -> Vec<Vec<String>> {
     let text = capped(&text.replace("\r\n", "\n"), max);
     text.split("\n\n")
         .map(|paragraph| {
@@ -41,13 +41,13 @@ pub(super) fn paragraphs(text: &str, max: usize) -> Vec<Vec<String>> {
 }
 
 /// Without the characters that Cliq reads as formatting, links or mentions.
-pub(super) fn without_markup(text: &str) -> String {
+pub(in crate::logic) fn without_markup(text: &str) -> String {
     let markup = |c| if "*_~`[](){}<>@!|".contains(c) { ' ' } else { c };
     single_spaced(&text.chars().map(markup).collect::<String>())
 }
 
 /// At most `max` characters; what is cut is shown by an ellipsis.
-pub(super) fn capped(text: &str, max: usize) -> String {
+pub(in crate::logic) fn capped(text: &str, max: usize) -> String {
     if text.chars().nth(max).is_none() {
         return text.to_owned();
     }

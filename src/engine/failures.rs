@@ -1,0 +1,198 @@
+//! What a failed action comes to: later, parked with its cause, or given up, each with what the
+//! administrators have to know. Deliberately absent: telling failures apart, which the adapters do.
+
+use super::Engine;
+use crate::domain::letter::Notice;
+use crate::domain::membership::State;
+use crate::domain::{Action, Disposition, Failure, Operation, OrgId, Timestamp};
+use crate::logic::retry::{ATTEMPTS_MAX, Attempts, disposition};
+use crate::store::audit::{self, Entry};
+use crate::store::outbox::{self, Cause, End};
+use crate::store::{StoreError, Tx, ledger, runs};
+
+impl Engine {
+    /// Books a failure of a claimed action.
+    pub(super) async fn book_failure(
+        &self,
+        action: Action,
+        failure: Failure,
+    ) -> Result<(), StoreError> {
+        let (engine, now, boot) = (self.clone(), self.now(), self.inner.boot);
+        let organization = action.organization.clone();
+        let attempts = match action.operation {
+            // A mail server that is away for a night must not cost anybody the invitation: the
+            // letter waits until it is sent, or until the invitation is over.
+            Operation::Letter(_) => Attempts::Forever,
+            _ => Attempts::AtMost(ATTEMPTS_MAX),
+        };
+        let decided = disposition(action.failures, &failure, now, action.id.0, attempts);
+        tracing::warn!(
+            action = %action.id, %organization, operation = action.operation.name(),
+            failure = failure.kind(), error = %failure, next = ?decided, "an action failed"
+        );
+        self.inner
+            .store
+            .write("book failure", move |tx| {
+                let text = failure.to_string();
+                match decided {
+                    Disposition::RetryAt { at, counts } => {
+                        outbox::postpone(tx, &action, boot, at, counts, &text)?;
+                        if let (Failure::Unauthorized { .. }, Operation::Portal(_)) =
+                            (&failure, &action.operation)
+                        {
+                            engine.tell_portal_shut(tx, &action.organization, &text, now)?;
+                        }
+                    }
+                    Disposition::Park { code } => {
+                        outbox::settle(tx, action.id, boot, End::Parked(&code, &text), now)?;
+                        park_membership(tx, &action, &code, now)?;
+                        engine.tell_letter_refused(tx, &action, &text, now)?;
+                    }
+                    Disposition::GiveUp => {
+                        let end = End::Dead(failure.kind(), &text);
+                        outbox::settle(tx, action.id, boot, end, now)?;
+                        engine.tell_dead(tx, &action, &text, now)?;
+                    }
+                }
+                runs::finish_applied(tx, now).map(|_| ())
+            })
+            .await?;
+        self.wake_outbox(&organization);
+        Ok(())
+    }
+
+    /// A letter that the mail server will never take: the person is invited and does not know.
+    fn tell_letter_refused(
+        &self,
+        tx: &Tx<'_>,
+        action: &Action,
+        error: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let (Operation::Letter(_), Some(id)) = (&action.operation, action.membership) else {
+            return Ok(());
+        };
+        let organization = &action.organization;
+        let reason = format!("The mail server refused the letter: {error}");
+        let entry = Entry {
+            organization,
+            membership: Some(id),
+            actor: "bridge",
+            event: "letter_refused",
+            reason: &reason,
+            before: None,
+            after: None,
+            cause: outbox::cause(tx, action.id)?,
+            action: Some(action.id),
+        };
+        audit::record(tx, &entry, now)?;
+        let notice = Notice {
+            title: format!("A letter of {organization} was refused"),
+            body: format!(
+                "{id}: {error}\nThe person is invited and was not told. Check the address in CRM, \
+                 then resync the person to send the letter again. Further ones of today are in \
+                 the log."
+            ),
+        };
+        self.tell_admins(tx, organization, &notice, Cause::default(), now)
+    }
+
+    fn tell_portal_shut(
+        &self,
+        tx: &Tx<'_>,
+        organization: &OrgId,
+        error: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let notice = Notice {
+            title: format!("The portal function of {organization} does not open"),
+            body: format!(
+                "{error}\nNobody is added to {organization} until `portal.url` and `portal.key` fit \
+                 the function. Nothing is lost: what waits is tried again every few minutes."
+            ),
+        };
+        self.tell_admins(tx, organization, &notice, Cause::default(), now)
+    }
+
+    fn tell_dead(
+        &self,
+        tx: &Tx<'_>,
+        action: &Action,
+        error: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        // A notice about a notice that cannot be delivered would chase its own tail.
+        if matches!(action.operation, Operation::AdminMail(..) | Operation::AdminPost(_)) {
+            return Ok(());
+        }
+        let (operation, id) = (action.operation.name(), action.id);
+        let notice = Notice {
+            title: format!("Given up: {operation} of {}", action.organization),
+            body: format!(
+                "{id} failed {} times, last with: {error}\nNothing else is held up by it. When the \
+                 cause is mended, resync the person. Further ones of today are in the log.",
+                action.failures + 1
+            ),
+        };
+        self.tell_admins(tx, &action.organization, &notice, Cause::default(), now)
+    }
+}
+
+/// A refusal parks that person with its cause; the rest goes on (I25).
+fn park_membership(
+    tx: &Tx<'_>,
+    action: &Action,
+    code: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let (Operation::Portal(_), Some(id)) = (&action.operation, action.membership) else {
+        return Ok(());
+    };
+    let Some(before) = ledger::get(tx, id)? else { return Ok(()) };
+    let mut row = before.clone();
+    row.parked = Some(code.to_owned());
+    let said_no = match code {
+        "declined" => Some(State::Declined),
+        "blocked" => Some(State::Blocked),
+        _ => None,
+    };
+    if let (Some(state), State::Wanted | State::Invited) = (said_no, row.state) {
+        row.state = state;
+        row.since = now;
+    }
+    ledger::put(tx, &row)?;
+    let reason = format!("The portal refused: {}", remedy(code));
+    let entry = Entry {
+        organization: &action.organization,
+        membership: Some(id),
+        actor: "bridge",
+        event: "parked",
+        reason: &reason,
+        before: Some(audit::facts(&before)),
+        after: Some(audit::facts(&row)),
+        cause: outbox::cause(tx, action.id)?,
+        action: Some(action.id),
+    };
+    audit::record(tx, &entry, now)
+}
+
+/// What an administrator can do about a refusal, and where (design section 11, "Parked causes").
+pub fn remedy(code: &str) -> String {
+    let what = match code {
+        "already_internal" => "the person is one of the organization's own users; nothing to do",
+        "declined" => "the person declined; invite again only by an operator's resend",
+        "blocked" => "Zoho does not let this person be invited again; the person has to ask for it",
+        "no_permission" => {
+            "the portal function's owner may not add users: CRM Plus, Admin panel, Users"
+        }
+        "no_licence" => "no CRM Plus licence is free: CRM Plus, Admin panel, Subscription",
+        "other_data_centre" => {
+            "the person's Zoho account lives in another data centre and cannot be added"
+        }
+        "unknown_user" => "CRM Plus does not know this user: check that the user is active there",
+        other => {
+            return format!("{other} (not a code that the bridge knows; see the portal's log)");
+        }
+    };
+    format!("{code}: {what}")
+}
