@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::channels::MemberLists;
 use super::{Engine, Host};
 use crate::domain::{CrmUser, CrmUserId, Directory, Membership, Presence, Roster};
 use crate::logic::plan::{Claims, doubles};
@@ -29,18 +30,31 @@ pub(super) struct Sides {
     pub(super) doubles: BTreeSet<CrmUserId>,
     /// Whose Cliq rows nobody may take away.
     pub(super) claims: Claims,
+    /// Complete member lists of mapped channels, where a run has read them.
+    pub(super) members: MemberLists,
 }
 
 impl Sides {
     fn everybody(roster: Roster, directory: Directory) -> Arc<Self> {
         let (doubles, claims) = (doubles(&roster), Claims::of(&roster));
-        Arc::new(Self { roster, directory, complete: true, doubles, claims })
+        let members = MemberLists::default();
+        Arc::new(Self { roster, directory, complete: true, doubles, claims, members })
+    }
+
+    /// Nobody was looked at.
+    pub(super) fn nobody() -> Self {
+        Self::of(None, Directory::default())
     }
 
     fn one(user: Option<CrmUser>, directory: Directory) -> Arc<Self> {
+        Arc::new(Self::of(user, directory))
+    }
+
+    fn of(user: Option<CrmUser>, directory: Directory) -> Self {
         let roster = Roster::complete(user.into_iter().collect(), 1).unwrap_or_default();
         let claims = Claims::of(&roster);
-        Arc::new(Self { roster, directory, complete: false, doubles: BTreeSet::new(), claims })
+        let (doubles, members) = (BTreeSet::new(), MemberLists::default());
+        Self { roster, directory, complete: false, doubles, claims, members }
     }
 }
 

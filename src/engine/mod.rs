@@ -37,6 +37,7 @@ use crate::store::outbox::Desk as OutboxDesk;
 use crate::store::{Store, StoreError};
 
 pub use accept::{AcceptError, Incoming, Receipt};
+pub use channels::{ChannelView, GuestView};
 pub use failures::remedy;
 pub use host::Host;
 pub use resync::{Asked, BadRequest, Requested};
@@ -176,6 +177,7 @@ struct Inner {
     depth: accept::Depth,
     refused: accept::Refused,
     subscribers: notices::Subscribers,
+    inviters: channels::Inviters,
 }
 
 impl Engine {
@@ -198,6 +200,7 @@ impl Engine {
             depth: accept::Depth::default(),
             refused: accept::Refused::default(),
             subscribers: notices::Subscribers::default(),
+            inviters: channels::Inviters::default(),
         };
         Self { inner: Arc::new(inner) }
     }

@@ -190,6 +190,7 @@ impl Engine {
 
     async fn run_everybody(&self, host: &Host, run: &Run) -> Result<(), ReadError> {
         let sides = self.list(host, Priority::Run).await?;
+        let channel_calls = self.read_members(host, run, &sides).await?;
         let first = self.is_first_run(host).await?;
         self.note_listing(host, &sides).await?;
         let people = self.everybody(host, &sides).await?;
@@ -201,8 +202,9 @@ impl Engine {
         } else {
             None
         };
-        let calls = sides.roster.pages() + sides.directory.pages();
-        self.plan_and_queue(host, run, &sides, people, calls, held).await
+        let calls = sides.roster.pages() + sides.directory.pages() + channel_calls;
+        self.plan_and_queue(host, run, &sides, people, calls, held).await?;
+        Ok(self.note_members(host, &sides).await?)
     }
 
     /// Everybody whom CRM or the ledger knows, in the order of the ids.
@@ -234,7 +236,8 @@ impl Engine {
             let sides = self.look_at(host, &user).await?;
             self.note_good_read(host).await?;
             if sides.roster.get(&user).is_some() || !known.is_empty() {
-                return self.plan_and_queue(host, run, &sides, vec![user], 2, None).await;
+                let calls = 2 + self.read_members_of(host, &sides, &user).await?;
+                return self.plan_and_queue(host, run, &sides, vec![user], calls, None).await;
             }
         }
         // Named by a zuid or an address that the ledger does not know: only a listing can tell.
@@ -258,7 +261,10 @@ impl Engine {
             self.note_run(run.id, state, &counts, &[], Some(why)).await?;
             return Ok(());
         }
-        let calls = sides.roster.pages() + sides.directory.pages();
+        let mut calls = sides.roster.pages() + sides.directory.pages();
+        if let [user] = found.as_slice() {
+            calls += self.read_members_of(host, &sides, user).await?;
+        }
         self.plan_and_queue(host, run, &sides, found, calls, None).await
     }
 
@@ -321,9 +327,12 @@ impl Engine {
                     let (known, decision) = decide(tx, &look)?;
                     all.people += 1;
                     let counted = engine.is_counted(tx, known.as_ref(), now)?;
-                    let asks = decision.steps.iter().copied().any(invites);
+                    let row = decision.ledger.as_ref().or(known.as_ref());
+                    let guests = engine.foresee_guests(tx, &look, row, &decision.verdict)?;
+                    let asks = decision.steps.iter().copied().any(invites) || guests.invites;
                     all.invitations += usize::from(asks && !counted);
-                    if let Some(known) = known.filter(|_| decision.guarded) {
+                    let takes = decision.guarded || guests.removes;
+                    if let Some(known) = known.filter(|_| takes) {
                         all.removals.insert(known.id);
                     }
                     all.vanishing += usize::from(decision.vanished);

@@ -145,7 +145,7 @@ pub(super) async fn memberships(
     State(doors): State<Doors>,
     query: Result<Query<MembershipQuery>, axum::extract::rejection::QueryRejection>,
 ) -> Answer<Json<Value>> {
-    let Query(query) = query.map_err(|error| bad_query(&error))?;
+    let Query(query) = query.map_err(|error| Problem::bad_query(&error))?;
     let limit = page::limit(query.limit)?;
     let state = match query.state.as_deref() {
         None => None,
@@ -165,7 +165,7 @@ pub(super) async fn memberships(
     Ok(Json(page::wrap(rows, limit, |row| row.row)))
 }
 
-/// `GET /api/v1/memberships/{id}`, with its history: why it is as it is.
+/// `GET /api/v1/memberships/{id}`, with its history: why it is as it is; and its channels.
 pub(super) async fn membership(
     State(doors): State<Doors>,
     Path(id): Path<String>,
@@ -175,6 +175,8 @@ pub(super) async fn membership(
     let (row, history) = doors.engine.membership(id).await.map_err(store)?.ok_or_else(missing)?;
     let mut answer = serde_json::to_value(shown(row)).unwrap_or_default();
     answer["history"] = serde_json::to_value(history).unwrap_or_default();
+    let channels = doors.engine.guest_views(id).await.map_err(store)?;
+    answer["channels"] = serde_json::to_value(channels).unwrap_or_default();
     Ok(Json(answer))
 }
 
@@ -192,7 +194,7 @@ pub(super) async fn deliveries(
     State(doors): State<Doors>,
     query: Result<Query<DeliveryQuery>, axum::extract::rejection::QueryRejection>,
 ) -> Answer<Json<Value>> {
-    let Query(query) = query.map_err(|error| bad_query(&error))?;
+    let Query(query) = query.map_err(|error| Problem::bad_query(&error))?;
     let limit = page::limit(query.limit)?;
     let before = page::cursor(query.cursor.as_deref())?;
     let rows = doors.engine.deliveries(query.event_id, before, limit + 1).await.map_err(store)?;
@@ -222,8 +224,4 @@ pub(super) async fn run(
     let missing = || Problem::new(StatusCode::NOT_FOUND, "there is no such run");
     let id: RunId = id.parse().map_err(|_| missing())?;
     doors.engine.run_view(id).await.map_err(store)?.map(Json).ok_or_else(missing)
-}
-
-fn bad_query(error: &axum::extract::rejection::QueryRejection) -> Problem {
-    Problem::new(StatusCode::BAD_REQUEST, format!("the query is not understood: {error}"))
 }

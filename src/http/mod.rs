@@ -6,6 +6,7 @@
 mod admin;
 mod bearer;
 mod body;
+mod channels;
 mod health;
 pub mod listen;
 mod page;
@@ -56,6 +57,7 @@ pub fn admin(doors: Doors) -> Router {
         .route("/resync", post(admin::resync))
         .route("/memberships", get(admin::memberships))
         .route("/memberships/{id}", get(admin::membership))
+        .route("/channels", get(channels::channels))
         .route("/deliveries", get(admin::deliveries))
         .route("/deliveries/{id}", get(admin::delivery))
         .route("/runs/{id}", get(admin::run))

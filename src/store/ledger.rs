@@ -241,10 +241,12 @@ pub fn on_the_clock(tx: &Tx<'_>, organization: &OrgId) -> Result<Vec<Membership>
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// The CRM users of the organization whom the ledger knows.
+/// The CRM users of the organization whom the ledger knows, also as guests of channels only.
 pub fn users(tx: &Tx<'_>, organization: &OrgId) -> Result<Vec<CrmUserId>, StoreError> {
-    let mut statement =
-        tx.sql().prepare_cached("SELECT crm_user_id FROM memberships WHERE organization = ?1")?;
+    let mut statement = tx.sql().prepare_cached(
+        "SELECT crm_user_id FROM memberships WHERE organization = ?1
+             UNION SELECT crm_user_id FROM guests WHERE organization = ?1",
+    )?;
     let rows = statement
         .query_map([organization.as_str()], |row| row.get::<_, String>(0).map(CrmUserId::new))?;
     Ok(rows.collect::<Result<_, _>>()?)

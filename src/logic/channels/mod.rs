@@ -18,7 +18,7 @@ pub use remedy::{
 pub use verdict::GuestVerdict;
 
 use crate::domain::channel::{Guest, GuestState, Level, Member, Way};
-use crate::domain::membership::{Membership, State};
+use crate::domain::membership::{Membership, Origin, State};
 use crate::domain::policy::Timing;
 use crate::domain::{CliqId, CrmUser, CrmUserId, OrgId, Standing, Timestamp};
 
@@ -124,6 +124,8 @@ impl<'a> GuestFacts<'a> {
     /// by the bridge because CRM does not list them as active any more.
     fn is_leaving(&self) -> bool {
         self.membership().is_some_and(|row| match row.state {
+            // Released: one of the organization's own now, and none of our business (G11).
+            State::Removed if row.origin == Origin::Present && !row.external => false,
             State::RemovalStaged | State::Removed => true,
             State::Restricted => row.restricted_by_bridge && row.suspected_at.is_some(),
             _ => false,

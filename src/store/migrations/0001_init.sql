@@ -123,6 +123,12 @@ CREATE TABLE guests (
   UNIQUE (organization, channel, crm_user_id)
 );
 CREATE INDEX guests_user ON guests(organization, crm_user_id);
+CREATE INDEX guests_membership ON guests(membership_id) WHERE membership_id IS NOT NULL;
+-- Invitations that are out: how many more people a channel has room for.
+CREATE INDEX guests_open ON guests(organization, channel)
+  WHERE state IN ('invited', 'awaiting_signup', 'signed_up');
+-- Channels that somebody waits for.
+CREATE INDEX guests_wanted ON guests(organization, channel) WHERE state = 'wanted';
 
 -- What was last read of each mapped channel; `channel_id` is absent for one that Cliq does not show.
 -- `refused` is what Cliq said to everybody alike, until an operator asks again; `problem` is what the
