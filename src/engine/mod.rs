@@ -14,6 +14,7 @@ mod failures;
 mod guard;
 mod host;
 mod invite;
+mod join;
 mod letters;
 mod notices;
 mod resolve;

@@ -8,9 +8,11 @@ mod bearer;
 mod body;
 mod channels;
 mod health;
+mod join;
 pub mod listen;
 mod page;
 mod problem;
+mod throttle;
 mod webhook;
 
 use std::sync::Arc;
@@ -39,12 +41,13 @@ pub struct Doors {
     pub bootstrap_token: Secret,
 }
 
-/// The public door: webhooks and health.
+/// The public door: webhooks, join pages and health.
 pub fn public(doors: Doors) -> Router {
     Router::new()
         .route("/webhooks/{source}", post(webhook::receive))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
+        .merge(join::routes(&doors))
         .method_not_allowed_fallback(problem::wrong_method)
         .fallback(problem::nothing_here)
         .with_state(doors)

@@ -1,5 +1,5 @@
-//! What people and administrators do by hand, and what no call of the bridge can: sign up, join,
-//! decline, add somebody in CRM Plus, change a plan.
+//! What people and administrators do by hand, and what no call of the bridge can: join, decline,
+//! add somebody in CRM Plus, subscribe to a bot.
 //!
 //! Deliberately absent: limits and faults; these acts always work, or say why not.
 
@@ -7,9 +7,10 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use super::entries::{CliqPlan, CrmUserEntry, Status};
+use super::entries::{CrmUserEntry, Status};
 use super::journal::{Entry, Journal, Kind};
 use super::state::{Class, Organization, State};
+use super::watch::Operation;
 use super::wire::{Reply, Request};
 use super::{build, membership};
 use crate::domain::Timestamp;
@@ -121,6 +122,7 @@ pub(super) fn add_crm_user(
         }
     }
     let zuid = realm.people.get(&person).and_then(|who| who.zuid.clone());
+    state.crm_user_changed(org, &id, Operation::Insert, now);
     record(state, "act.crm_user.add", org, &new.email, now);
     Ok(Reply::json(201, &json!({"id": id, "zuid": zuid})))
 }
@@ -165,6 +167,7 @@ pub(super) fn patch_crm_user(
     row.confirm = patch.confirm.unwrap_or(row.confirm);
     row.modified_at = now;
     let email = row.email.clone();
+    state.crm_user_changed(org, id, Operation::Update, now);
     record(state, "act.crm_user.change", org, &email, now);
     Ok(Reply::empty(204))
 }
@@ -178,6 +181,7 @@ pub(super) fn delete_crm_user(state: &mut State, org: &str, id: &str, now: Times
     "deleted".clone_into(&mut row.status);
     row.modified_at = now;
     let email = row.email.clone();
+    state.crm_user_changed(org, id, Operation::Delete, now);
     record(state, "act.crm_user.delete", org, &email, now);
     Ok(Reply::empty(204))
 }
@@ -254,44 +258,5 @@ pub(super) fn subscribe(
     let missing = || Impossible::new(404, format!("There is no bot {bot}."));
     organization.bots.get_mut(bot).ok_or_else(missing)?.insert(person);
     record(state, "act.bot.subscribe", org, &email, now);
-    Ok(Reply::empty(204))
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct OrganizationPatch {
-    paid_type: Option<String>,
-    cliq_plan: Option<CliqPlan>,
-    refresh_token_valid: Option<bool>,
-    external_collaboration: Option<bool>,
-    paid_licences: Option<usize>,
-}
-
-/// A plan changes (R13–R17), or the OAuth grant is revoked or given again.
-pub(super) fn patch_organization(
-    state: &mut State,
-    org: &str,
-    request: &Request,
-    now: Timestamp,
-) -> Done {
-    let patch: OrganizationPatch = body(request)?;
-    let organization = organization(state, org)?;
-    if let Some(valid) = patch.refresh_token_valid {
-        organization.tokens.set_valid(valid);
-    }
-    organization.entry.cliq_plan = patch.cliq_plan.unwrap_or(organization.entry.cliq_plan);
-    organization.entry.paid_licences = patch.paid_licences.or(organization.entry.paid_licences);
-    if let Some(paid_type) = patch.paid_type {
-        organization.entry.paid_type = paid_type;
-        if organization.is_downgraded() && organization.entry.cliq_plan == CliqPlan::Paid {
-            membership::downgrade(organization);
-        }
-    }
-    match patch.external_collaboration {
-        Some(true) => drop(state.realm.closed.remove(org)),
-        Some(false) => drop(state.realm.closed.insert(org.to_owned())),
-        None => {}
-    }
-    record(state, "act.organization.change", org, org, now);
     Ok(Reply::empty(204))
 }

@@ -6,9 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::accounts::Tokens;
 use super::channel::{Channel, Participant};
-use super::entries::{Collaboration, CrmUserEntry, OrganizationEntry, PersonEntry, Status};
+use super::entries::{
+    Collaboration, CrmUserEntry, Licence, OrganizationEntry, PersonEntry, Status,
+};
 use super::faults::Faults;
 use super::journal::Journal;
+use super::licences;
 use super::limits::Limits;
 use super::portal::Answers;
 use super::state::{Class, CliqRow, CrmRow, Home, Organization, Person, Realm, State, made_up};
@@ -17,7 +20,7 @@ use crate::domain::Timestamp;
 
 /// The model at the start.
 pub(super) fn state(world: World, url: &str, now: Timestamp) -> State {
-    let World { organizations, people, crm_users, cliq_users, subscribers } = world;
+    let World { organizations, people, crm_users, cliq_users, subscribers, declines } = world;
     let mut realm = Realm::new(url.to_owned());
     let mut built = BTreeMap::new();
     for entry in &organizations {
@@ -59,13 +62,23 @@ pub(super) fn state(world: World, url: &str, now: Timestamp) -> State {
         if let Some(organization) = built.get_mut(&entry.organization) {
             let person = realm.meet(&entry.email);
             if organization.row(&person).is_none() {
-                let row = cliq_row(organization, &realm, &person, entry.status, now);
+                let mut row = cliq_row(organization, &realm, &person, entry.status, now);
+                let licence = entry.licence.map(|licence| licence == Licence::Paid);
+                row.paid_licence = licence.unwrap_or(row.paid_licence);
                 organization.cliq.push(row);
             }
         }
     }
     for organization in built.values_mut() {
         seat(organization, &realm);
+        licences::fit(organization, true);
+    }
+    for entry in declines {
+        if let Some(organization) = built.get_mut(&entry.organization) {
+            let person = realm.meet(&entry.email);
+            organization.declined.insert(person.clone());
+            organization.declines.insert(person, entry.times);
+        }
     }
     for entry in subscribers {
         let organization = built.get_mut(&entry.organization);
@@ -73,7 +86,13 @@ pub(super) fn state(world: World, url: &str, now: Timestamp) -> State {
             bot.insert(realm.meet(&entry.email));
         }
     }
-    State { organizations: built, realm, journal: Journal::default(), faults: Faults::default() }
+    State {
+        organizations: built,
+        realm,
+        journal: Journal::default(),
+        faults: Faults::default(),
+        notices: Vec::new(),
+    }
 }
 
 /// Puts the people that the world names into the channels.
@@ -149,7 +168,9 @@ fn organization(entry: OrganizationEntry, realm: &Realm, now: Timestamp) -> Orga
         cliq: Vec::new(),
         bots: entry.bots.iter().map(|bot| (bot.clone(), BTreeSet::new())).collect(),
         channels,
+        watch: BTreeMap::new(),
         declined: BTreeSet::new(),
+        declines: BTreeMap::new(),
         entry,
     };
     let home = Home::Organization(organization.entry.id.clone());

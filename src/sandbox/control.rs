@@ -9,25 +9,42 @@ use super::acts::{self, Impossible};
 use super::faults::Rule;
 use super::state::State;
 use super::wire::{Reply, Request};
-use super::{Shared, channel_acts, mailbox, pages, people, views};
+use super::{Shared, channel_acts, courier, licences, mailbox, pages, people, views, watch};
 use crate::domain::Timestamp;
 
-/// Answers a request below `/sandbox`.
-pub(super) fn answer(shared: &Shared, request: &Request) -> Reply {
+/// Answers a request below `/sandbox`, once the notices that it caused are delivered.
+pub(super) async fn answer(shared: &Shared, request: &Request) -> Reply {
     let segments: Vec<&str> = request.segments.iter().skip(1).map(String::as_str).collect();
-    let done = match request.method {
-        Method::GET => read(shared, request, &segments),
-        Method::POST | Method::PATCH | Method::DELETE => act(shared, request, &segments),
-        _ => Err(Impossible::new(405, "GET, POST, PATCH and DELETE are served here.")),
+    let (done, notices) = match request.method {
+        Method::GET => (read(shared, request, &segments), Vec::new()),
+        Method::POST | Method::PATCH | Method::DELETE => {
+            let (mut state, now) = shared.settled();
+            let done = act(shared, &mut state, request, &segments, now);
+            (done, std::mem::take(&mut state.notices))
+        }
+        _ => {
+            (Err(Impossible::new(405, "GET, POST, PATCH and DELETE are served here.")), Vec::new())
+        }
     };
-    done.unwrap_or_else(|impossible| {
+    let sent = courier::deliver(shared, notices).await;
+    match done {
+        Ok(_) if matches!(segments.as_slice(), ["organizations", _, "watch", "fire"]) => {
+            Reply::json(200, &json!({"sent": sent}))
+        }
+        Ok(reply) => reply,
+        Err(impossible) => impossible.into(),
+    }
+}
+
+impl From<Impossible> for Reply {
+    fn from(impossible: Impossible) -> Self {
         let Impossible { status, why, rule } = impossible;
         let body = match rule {
             None => json!({"error": why}),
             Some(rule) => json!({"error": why, "rule": rule}),
         };
-        Reply::json(status, &body)
-    })
+        Self::json(status, &body)
+    }
 }
 
 fn nothing_here() -> Impossible {
@@ -74,9 +91,13 @@ fn read(shared: &Shared, request: &Request, segments: &[&str]) -> Result<Reply, 
     })
 }
 
-fn act(shared: &Shared, request: &Request, segments: &[&str]) -> Result<Reply, Impossible> {
-    let (mut state, now) = shared.settled();
-    let state = &mut *state;
+fn act(
+    shared: &Shared,
+    state: &mut State,
+    request: &Request,
+    segments: &[&str],
+    now: Timestamp,
+) -> Result<Reply, Impossible> {
     match (request.method.as_str(), segments) {
         ("POST", ["faults"]) => {
             let rule: Rule = acts::body(request)?;
@@ -113,12 +134,19 @@ fn in_organization(
     now: Timestamp,
 ) -> Result<Reply, Impossible> {
     match (request.method.as_str(), segments) {
-        ("PATCH", []) => acts::patch_organization(state, org, request, now),
+        ("PATCH", []) => licences::patch_organization(state, org, request, now),
         ("POST", ["crm-users"]) => acts::add_crm_user(state, org, request, now),
         ("PATCH", ["crm-users", id]) => acts::patch_crm_user(state, org, id, request, now),
         ("DELETE", ["crm-users", id]) => acts::delete_crm_user(state, org, id, now),
+        ("POST", ["members", email, "assign-licence"]) => {
+            licences::by_hand(state, org, (email, true), now)
+        }
+        ("POST", ["members", email, "revoke-licence"]) => {
+            licences::by_hand(state, org, (email, false), now)
+        }
         ("POST", ["members", email, act]) => acts::member(state, org, email, act, now),
         ("POST", ["bots", bot, "subscribers"]) => acts::subscribe(state, org, bot, request, now),
+        ("POST", ["watch", "fire"]) => watch::fire(state, org, request, now),
         ("PATCH", ["channels", name]) => channel_acts::patch(state, org, name, request, now),
         ("POST", ["channels", name, "guest-add"]) => {
             channel_acts::guest_add(state, org, name, request, now)

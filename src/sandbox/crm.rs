@@ -141,6 +141,7 @@ pub(super) fn org(
         return Ok(Outcome::read(reply));
     };
     let paid = !matches!(org.entry.paid_type.as_str(), "" | "free");
+    let purchased = org.entry.users_license_purchased.unwrap_or(if paid { 100 } else { 0 });
     Ok(Outcome::read(Reply::json(
         200,
         &json!({"org": [{
@@ -158,7 +159,7 @@ pub(super) fn org(
                 "paid": paid,
                 "paid_type": org.entry.paid_type,
                 "paid_expiry": null,
-                "users_license_purchased": if paid { 100 } else { 0 },
+                "users_license_purchased": purchased,
                 "trial_type": null,
                 "trial_action": null,
                 "trial_expiry": null,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::journal::{Entry, Kind};
 use super::membership;
-use super::state::{Organization, Realm, State};
+use super::state::{CliqRow, Organization, Realm, State};
 use crate::domain::Timestamp;
 
 impl State {
@@ -14,7 +14,8 @@ impl State {
     pub(super) fn settle(&mut self, now: Timestamp) {
         let State { organizations, realm, journal, .. } = self;
         for (id, org) in organizations {
-            let mut happened = propagate(org, realm, now);
+            let mut happened = lapse(org, now);
+            happened.extend(propagate(org, realm, now));
             happened.extend(lapse_in_channels(org, now));
             for (call, person, detail) in happened {
                 let email = realm.people.get(&person).map_or(person.as_str(), |who| &who.email);
@@ -34,19 +35,41 @@ fn propagate(org: &mut Organization, realm: &mut Realm, now: Timestamp) -> Vec<H
         return Vec::new();
     }
     let delay = Duration::from_secs(org.entry.propagate_after_s);
-    let mut due = Vec::new();
-    for row in org.crm.values_mut() {
-        let ready = row.status == "active" && row.confirm && !row.deleted;
-        if ready && !row.propagated && row.created_at + delay <= now {
+    let elsewhere =
+        |person: &String| realm.people.get(person).is_some_and(|person| person.other_data_centre);
+    let due: Vec<(String, String)> = org
+        .crm
+        .values()
+        .filter(|row| row.status == "active" && row.confirm && !row.deleted && !row.propagated)
+        .filter(|row| row.created_at + delay <= now && !elsewhere(&row.person))
+        .map(|row| (row.id.clone(), row.person.clone()))
+        .collect();
+    let mut happened = Vec::new();
+    for (id, person) in due {
+        let absent = org.row(&person).is_none();
+        // Without a licence the person waits for one (G13).
+        if absent && !org.has_crm_licence() {
+            continue;
+        }
+        if let Some(row) = org.crm.get_mut(&id) {
             row.propagated = true;
-            due.push(row.person.clone());
+        }
+        if absent && !org.is_blocked(&person) {
+            membership::invite(org, realm, &person, now);
+            happened.push(("crmplus.propagated", person, None));
         }
     }
-    due.retain(|person| org.row(person).is_none());
-    for person in &due {
-        membership::invite(org, realm, person, now);
+    happened
+}
+
+/// Invitations to the organization lapse: the pending row vanishes (Z1, G4).
+fn lapse(org: &mut Organization, now: Timestamp) -> Vec<Happened> {
+    let over = |row: &&CliqRow| org.lapses(row).is_some_and(|at| at <= now);
+    let lapsed: Vec<String> = org.cliq.iter().filter(over).map(|row| row.person.clone()).collect();
+    if !lapsed.is_empty() {
+        org.cliq.retain(|row| !lapsed.contains(&row.person));
     }
-    due.into_iter().map(|person| ("crmplus.propagated", person, None)).collect()
+    lapsed.into_iter().map(|person| ("crmplus.invitation.lapsed", person, None)).collect()
 }
 
 /// Invitations to channels lapse (R55).

@@ -91,6 +91,16 @@ pub(super) struct OrganizationEntry {
     pub(super) channel_invitation_days: u64,
     /// Paid Cliq seats (R18, Z19); absent means as many as are asked for.
     pub(super) paid_licences: Option<usize>,
+    /// CRM Plus licences for external users (G13); absent means as many as are asked for.
+    pub(super) crm_licences: Option<usize>,
+    /// What `GET /org` says was bought; absent means 100, or 0 when unpaid (contract 3.2).
+    pub(super) users_license_purchased: Option<u32>,
+    /// Days until a pending row vanishes; 0 means never, Zoho says 7 (Z1).
+    #[serde(default)]
+    pub(super) invitation_days: u64,
+    /// Declined this often, CRM Plus refuses to invite again (Z5).
+    #[serde(default = "thrice")]
+    pub(super) blocked_after: u32,
     /// The OAuth user is itself an external user of this Cliq (R36).
     #[serde(default)]
     pub(super) admin_external: bool,
@@ -290,6 +300,26 @@ pub(super) struct CliqUserEntry {
     pub(super) organization: String,
     pub(super) email: String,
     pub(super) status: Status,
+    /// Absent means what a new row would get.
+    pub(super) licence: Option<Licence>,
+}
+
+/// A person's Cliq licence (R17).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Licence {
+    Free,
+    Paid,
+}
+
+/// A person who declined before the world began (G3, Z5).
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DeclineEntry {
+    pub(super) organization: String,
+    pub(super) email: String,
+    #[serde(default = "once")]
+    pub(super) times: u32,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -318,6 +348,14 @@ fn yes() -> bool {
 
 fn hour() -> u64 {
     3600
+}
+
+fn once() -> u32 {
+    1
+}
+
+fn thrice() -> u32 {
+    3
 }
 
 fn month() -> u64 {

@@ -24,9 +24,16 @@ fn limit(call: Call) -> Option<(usize, u64)> {
             Some((50, 10))
         }
         Call::CliqBotsSubscribers => Some((100, 10)),
-        Call::OauthToken | Call::CrmUsersList | Call::CrmUsersGet | Call::CrmOrg | Call::Portal => {
-            None
-        }
+        Call::OauthToken
+        | Call::CrmUsersList
+        | Call::CrmUsersGet
+        | Call::CrmOrg
+        | Call::CrmWatchList
+        | Call::CrmWatchAdd
+        | Call::CrmWatchReplace
+        | Call::CrmWatchChange
+        | Call::CrmWatchRemove
+        | Call::Portal => None,
     }
 }
 

@@ -76,12 +76,13 @@ pub(super) fn accept(
     Ok(())
 }
 
-/// The person says no: the pending row vanishes, and the portal remembers (G3).
+/// The person says no: the pending row vanishes, and the portal remembers (G3, Z5).
 pub(super) fn decline(organization: &mut Organization, person: &str) -> Result<(), Refusal> {
     let pending = |row: &&super::state::CliqRow| row.status == Status::Pending;
     organization.row(person).filter(pending).ok_or("There is no pending invitation.")?;
     organization.cliq.retain(|row| row.person != person);
     organization.declined.insert(person.to_owned());
+    *organization.declines.entry(person.to_owned()).or_default() += 1;
     Ok(())
 }
 

@@ -23,12 +23,14 @@ mod cliq_channels;
 mod cliq_members;
 mod cliq_users;
 mod control;
+mod courier;
 mod crm;
 mod due;
 mod entries;
 mod faults;
 mod guests;
 mod journal;
+mod licences;
 mod limits;
 mod mailbox;
 mod membership;
@@ -44,6 +46,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 mod views;
+mod watch;
 mod wire;
 mod world;
 
@@ -55,7 +58,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::watch as signal;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -139,7 +142,7 @@ struct Shared {
     state: Mutex<State>,
     clock: Arc<dyn Clock>,
     /// Counts releases; a held call waits for the next one.
-    release: watch::Sender<u64>,
+    release: signal::Sender<u64>,
     urls: Urls,
 }
 
@@ -169,7 +172,7 @@ pub async fn start(options: Options, clock: Arc<dyn Clock>) -> Result<Sandbox, S
     let shared = Arc::new(Shared {
         state: Mutex::new(build::state(options.world, &urls.url, clock.now())),
         clock,
-        release: watch::Sender::new(0),
+        release: signal::Sender::new(0),
         urls: urls.clone(),
     });
     let stopping = CancellationToken::new();

@@ -1,13 +1,14 @@
 //! The portal function: the only door for an external user (R7, R8; design section 8).
 //!
-//! Deliberately absent: the licence pool and channel guests.
+//! Deliberately absent: channel guests, who never come through this door.
 
 use std::collections::BTreeMap;
 
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
-use super::entries::{CliqPlan, Status};
+use super::entries::Status;
+use super::licences::{self, NoLicence};
 use super::membership;
 use super::router::{Outcome, text};
 use super::state::{Class, Organization, Realm};
@@ -163,8 +164,10 @@ fn act(
             let pending = row.is_some_and(|row| row.status == Status::Pending);
             Answer::Already(pending.then(|| membership::join_url(org, realm, &person)))
         }
+        Operation::AddExternal if org.is_blocked(&person) => Answer::Refused("blocked"),
         Operation::AddExternal if in_other_data_centre => Answer::Refused("other_data_centre"),
         Operation::AddExternal if org.declined.contains(&person) => Answer::Refused("declined"),
+        Operation::AddExternal if !org.has_crm_licence() => Answer::Refused("no_licence"),
         Operation::AddExternal => {
             membership::invite(org, realm, &person, now);
             Answer::Done(Some(membership::join_url(org, realm, &person)))
@@ -172,20 +175,12 @@ fn act(
         Operation::RemoveExternal => changed(Some(membership::remove(org, &person))),
         Operation::Restrict => changed(membership::restrict(org, &person)),
         Operation::Restore => changed(membership::activate(org, &person)),
-        Operation::AssignLicence if exists && org.entry.cliq_plan == CliqPlan::Free => {
-            Answer::Refused("no_licence")
-        }
-        Operation::AssignLicence => changed(licence(org, &person, true)),
-        Operation::RevokeLicence => changed(licence(org, &person, false)),
+        Operation::AssignLicence => match licences::assign(org, &person) {
+            Ok(done) => changed(done),
+            Err(NoLicence) => Answer::Refused("no_licence"),
+        },
+        Operation::RevokeLicence => changed(licences::revoke(org, &person)),
     }
-}
-
-/// Gives or takes a paid licence (R18, R19); `false` when it was so already.
-fn licence(org: &mut Organization, person: &str, paid: bool) -> Option<bool> {
-    let row = org.row_mut(person)?;
-    let changed = row.paid_licence != paid;
-    row.paid_licence = paid;
-    Some(changed)
 }
 
 fn reply(org: &Organization, answer: &Answer) -> Reply {

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::journal::Kind;
 use super::paging::Paging;
 use super::state::State;
+use super::watch::{self, Mode};
 use super::wire::{Family, Reply, Request, Violation};
 use super::{accounts, bots, cliq_channels, cliq_members, cliq_users, crm, portal};
 use crate::domain::Timestamp;
@@ -19,6 +20,11 @@ pub(super) enum Call {
     CrmUsersList,
     CrmUsersGet,
     CrmOrg,
+    CrmWatchList,
+    CrmWatchAdd,
+    CrmWatchReplace,
+    CrmWatchChange,
+    CrmWatchRemove,
     CliqUsersAdd,
     CliqUsersList,
     CliqUsersGet,
@@ -35,11 +41,16 @@ pub(super) enum Call {
 }
 
 impl Call {
-    pub(super) const ALL: [Self; 17] = [
+    pub(super) const ALL: [Self; 22] = [
         Self::OauthToken,
         Self::CrmUsersList,
         Self::CrmUsersGet,
         Self::CrmOrg,
+        Self::CrmWatchList,
+        Self::CrmWatchAdd,
+        Self::CrmWatchReplace,
+        Self::CrmWatchChange,
+        Self::CrmWatchRemove,
         Self::CliqUsersAdd,
         Self::CliqUsersList,
         Self::CliqUsersGet,
@@ -62,6 +73,11 @@ impl Call {
             Self::CrmUsersList => "crm.users.list",
             Self::CrmUsersGet => "crm.users.get",
             Self::CrmOrg => "crm.org",
+            Self::CrmWatchList => "crm.watch.list",
+            Self::CrmWatchAdd => "crm.watch.add",
+            Self::CrmWatchReplace => "crm.watch.replace",
+            Self::CrmWatchChange => "crm.watch.change",
+            Self::CrmWatchRemove => "crm.watch.remove",
             Self::CliqUsersAdd => "cliq.users.add",
             Self::CliqUsersList => "cliq.users.list",
             Self::CliqUsersGet => "cliq.users.get",
@@ -81,7 +97,14 @@ impl Call {
     pub(super) fn family(self) -> Family {
         match self {
             Self::OauthToken => Family::Accounts,
-            Self::CrmUsersList | Self::CrmUsersGet | Self::CrmOrg => Family::Crm,
+            Self::CrmUsersList
+            | Self::CrmUsersGet
+            | Self::CrmOrg
+            | Self::CrmWatchList
+            | Self::CrmWatchAdd
+            | Self::CrmWatchReplace
+            | Self::CrmWatchChange
+            | Self::CrmWatchRemove => Family::Crm,
             Self::Portal => Family::Portal,
             _ => Family::Cliq,
         }
@@ -115,6 +138,7 @@ pub(super) fn route(request: &Request) -> Option<Route> {
         ["crm", "v8", "users"] if get => (Call::CrmUsersList, ""),
         ["crm", "v8", "users", id] if get => (Call::CrmUsersGet, *id),
         ["crm", "v8", "org"] if get => (Call::CrmOrg, ""),
+        ["crm", "v8", "actions", "watch"] => (watch_call(&request.method)?, ""),
         ["api", "v2", "users"] if get => (Call::CliqUsersList, ""),
         ["api", "v2", "users"] if post => (Call::CliqUsersAdd, ""),
         ["api", "v2", "users", id] if get => (Call::CliqUsersGet, *id),
@@ -133,6 +157,17 @@ pub(super) fn route(request: &Request) -> Option<Route> {
         _ => return None,
     };
     Some(Route { call, target: target.to_owned() })
+}
+
+fn watch_call(method: &Method) -> Option<Call> {
+    Some(match method.as_str() {
+        "GET" => Call::CrmWatchList,
+        "POST" => Call::CrmWatchAdd,
+        "PUT" => Call::CrmWatchReplace,
+        "PATCH" => Call::CrmWatchChange,
+        "DELETE" => Call::CrmWatchRemove,
+        _ => return None,
+    })
 }
 
 /// Which service a path that no call has belongs to.
@@ -154,6 +189,9 @@ pub(super) fn subject(route: &Route, request: &Request) -> Option<String> {
     match route.call {
         Call::Portal => from_body("email"),
         Call::CliqBotsMessage => from_body("userids").or_else(|| Some(route.target.clone())),
+        Call::CrmWatchAdd | Call::CrmWatchReplace | Call::CrmWatchChange | Call::CrmWatchRemove => {
+            watch::subject(request)
+        }
         Call::CliqUsersList => request.query("search").map(str::to_owned),
         _ => (!route.target.is_empty()).then(|| route.target.clone()),
     }
@@ -238,6 +276,11 @@ pub(super) fn dispatch(
         Call::CrmUsersList => crm::list(org, realm, request, paging),
         Call::CrmUsersGet => crm::get(org, realm, request, target),
         Call::CrmOrg => crm::org(org, realm, request),
+        Call::CrmWatchList => watch::list(org, &realm.url, request, now),
+        Call::CrmWatchAdd => watch::subscribe(org, &realm.url, request, Mode::Subscribe, now),
+        Call::CrmWatchReplace => watch::subscribe(org, &realm.url, request, Mode::Replace, now),
+        Call::CrmWatchChange => watch::subscribe(org, &realm.url, request, Mode::Change, now),
+        Call::CrmWatchRemove => watch::end(org, &realm.url, request),
         Call::CliqUsersAdd => Err(cliq_users::add()),
         Call::CliqUsersList => cliq_users::list(org, realm, request, paging),
         Call::CliqUsersGet => cliq_users::get(org, realm, request, target),

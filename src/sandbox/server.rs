@@ -63,7 +63,7 @@ async fn serve(
     };
     let request = Request::new(parts, body);
     if request.segments.first().is_some_and(|first| first == "sandbox") {
-        return Ok(whole(&control::answer(shared, &request)));
+        return Ok(whole(&control::answer(shared, &request).await));
     }
     let route = router::route(&request).filter(|_| fits);
     let Some(route) = route else { return Ok(whole(&off_the_map(shared, &request, fits))) };

@@ -3,6 +3,7 @@
 //! Plain data behind one mutex. Deliberately absent: HTTP, and what calls may do to the data.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::Value;
@@ -10,13 +11,14 @@ use sha2::{Digest as _, Sha256};
 
 use super::accounts::Tokens;
 use super::channel::Channel;
-use super::entries::{CliqPlan, Collaboration, OrganizationEntry, Status};
+use super::courier::Notice;
+use super::entries::{Collaboration, OrganizationEntry, Status};
 use super::faults::Faults;
 use super::journal::Journal;
 use super::limits::Limits;
 use super::mailbox::Mail;
 use super::portal::Answers;
-use super::world;
+use super::{watch, world};
 use crate::domain::Timestamp;
 
 /// Mails kept; the oldest go first.
@@ -31,6 +33,8 @@ pub(super) struct State {
     pub(super) realm: Realm,
     pub(super) journal: Journal,
     pub(super) faults: Faults,
+    /// What CRM's notification channels are to be told; the request that caused it delivers it.
+    pub(super) notices: Vec<Notice>,
 }
 
 /// What is shared by all organizations.
@@ -99,8 +103,12 @@ pub(super) struct Organization {
     /// Bot unique name to the keys of its subscribers.
     pub(super) bots: BTreeMap<String, BTreeSet<String>>,
     pub(super) channels: Vec<Channel>,
+    /// CRM's notification channels.
+    pub(super) watch: watch::Channels,
     /// People who declined; a new CRM Plus addition asks them anew.
     pub(super) declined: BTreeSet<String>,
+    /// How often each person declined; too often, and CRM Plus refuses for ever (Z5).
+    pub(super) declines: BTreeMap<String, u32>,
 }
 
 #[derive(Clone, Debug)]
@@ -255,11 +263,17 @@ impl Organization {
         self.entry.paid_type != self.first_paid_type
     }
 
-    /// The licence that a new Cliq row starts with: paid on the paid plan, except for external
-    /// users of a downgraded organization (R17).
-    pub(super) fn first_licence(&self, class: Class) -> bool {
-        let downgraded = class == Class::External && self.is_downgraded();
-        self.entry.cliq_plan == CliqPlan::Paid && !downgraded
+    /// Whether the person declined too often to be invited again (Z5).
+    pub(super) fn is_blocked(&self, person: &str) -> bool {
+        let most = self.entry.blocked_after;
+        self.declines.get(person).is_some_and(|times| *times >= most)
+    }
+
+    /// When a pending row vanishes (Z1); `None` for one that does not.
+    pub(super) fn lapses(&self, row: &CliqRow) -> Option<Timestamp> {
+        let days = self.entry.invitation_days;
+        let pending = row.status == Status::Pending && days > 0;
+        pending.then(|| row.invited_at + Duration::from_hours(24 * days))
     }
 
     pub(super) fn channel(&self, id: &str) -> Option<&Channel> {

@@ -2,11 +2,12 @@
 //!
 //! Deliberately absent: credentials.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::channel::Channel;
 use super::channel_acts;
 use super::state::{CliqRow, CrmRow, Home, Organization, Realm, State};
+use crate::domain::Timestamp;
 
 /// `GET /sandbox/state`.
 pub(super) fn state(state: &State) -> Value {
@@ -41,12 +42,31 @@ fn organization(org: &Organization, realm: &Realm) -> Value {
         keys.iter().filter_map(email).collect()
     };
     let crm: Vec<Value> = org.crm.values().map(|row| crm_user(row, realm)).collect();
-    let cliq: Vec<Value> = org.cliq.iter().map(|row| cliq_user(row, realm)).collect();
+    let cliq: Vec<Value> = org.cliq.iter().map(|row| cliq_user(org, row, realm)).collect();
     let channels: Vec<Value> =
         org.channels.iter().map(|entry| channel(org, realm, entry)).collect();
     let (external_channels, quota) = org.external_channels();
-    let bots: serde_json::Map<String, Value> =
+    let bots: Map<String, Value> =
         org.bots.iter().map(|(bot, keys)| (bot.clone(), json!(emails(keys)))).collect();
+    let watch: Vec<Value> = org
+        .watch
+        .iter()
+        .map(|(id, channel)| {
+            let mut url = channel.notify_url.clone();
+            // Operators put secrets there.
+            url.set_query(None);
+            json!({
+                "channel_id": id,
+                "events": channel.events,
+                "notify_url": url.as_str(),
+                "expires_at": channel.expires.to_rfc3339(),
+            })
+        })
+        .collect();
+    let declines: Map<String, Value> =
+        org.declines.iter().filter_map(|(key, times)| Some((email(key)?, json!(times)))).collect();
+    let blocked: Vec<String> =
+        org.declines.keys().filter(|key| org.is_blocked(key)).filter_map(email).collect();
     json!({
         "id": org.entry.id,
         "name": org.entry.name,
@@ -54,12 +74,20 @@ fn organization(org: &Organization, realm: &Realm) -> Value {
         "paid_type": org.entry.paid_type,
         "external_collaboration": !realm.keeps_to_itself(&org.entry.id),
         "external_channels": {"count": external_channels, "quota": quota},
+        "licences": {"pool": org.entry.paid_licences, "used": org.seats_used()},
+        "crm_licences": {"pool": org.entry.crm_licences, "used": org.crm_licences_used()},
+        "users_license_purchased": org.entry.users_license_purchased,
+        "downgraded": org.is_downgraded(),
+        "invitation_days": org.entry.invitation_days,
         "channel_invitation_days": org.entry.channel_invitation_days,
         "crm_users": crm,
         "cliq_users": cliq,
         "channels": channels,
+        "watch": watch,
         "bots": bots,
         "declined": emails(&org.declined),
+        "declines": declines,
+        "blocked": blocked,
     })
 }
 
@@ -110,7 +138,7 @@ fn crm_user(row: &CrmRow, realm: &Realm) -> Value {
     })
 }
 
-fn cliq_user(row: &CliqRow, realm: &Realm) -> Value {
+fn cliq_user(org: &Organization, row: &CliqRow, realm: &Realm) -> Value {
     let person = realm.people.get(&row.person);
     json!({
         "id": row.id,
@@ -119,5 +147,8 @@ fn cliq_user(row: &CliqRow, realm: &Realm) -> Value {
         "status": row.status.as_str(),
         "class": row.class,
         "licence": if row.paid_licence { "paid" } else { "free" },
+        "joined": row.joined,
+        "invited_at": row.invited_at.to_rfc3339(),
+        "expires_at": org.lapses(row).map(Timestamp::to_rfc3339),
     })
 }

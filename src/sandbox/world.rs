@@ -7,7 +7,8 @@ use std::collections::BTreeSet;
 use serde::Deserialize;
 
 use super::entries::{
-    CliqUserEntry, CrmUserEntry, MemberEntry, OrganizationEntry, PersonEntry, SubscriberEntry,
+    CliqUserEntry, CrmUserEntry, DeclineEntry, MemberEntry, OrganizationEntry, PersonEntry,
+    SubscriberEntry,
 };
 
 /// The world that the demo plays in, compiled into the binary.
@@ -30,6 +31,8 @@ pub struct World {
     pub(super) cliq_users: Vec<CliqUserEntry>,
     #[serde(default)]
     pub(super) subscribers: Vec<SubscriberEntry>,
+    #[serde(default)]
+    pub(super) declines: Vec<DeclineEntry>,
 }
 
 /// Why a world file cannot be used.
@@ -97,6 +100,7 @@ impl World {
         let rows = self.crm_users.iter().map(|row| (&row.organization, &row.email));
         let rows = rows.chain(self.cliq_users.iter().map(|row| (&row.organization, &row.email)));
         let rows = rows.chain(self.subscribers.iter().map(|row| (&row.organization, &row.email)));
+        let rows = rows.chain(self.declines.iter().map(|row| (&row.organization, &row.email)));
         for (organization, email) in rows {
             self.organization(organization)?;
             if !known.contains(&key_of(email)) {

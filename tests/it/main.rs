@@ -6,12 +6,15 @@
 // In this process, with the clock moved by hand.
 mod admin;
 mod burst;
+mod clock;
 mod doors;
 mod duplicates;
 mod evidence;
 mod habits;
 mod identity;
+mod join;
 mod laws;
+mod leaving;
 mod letters;
 mod modes;
 mod plans;

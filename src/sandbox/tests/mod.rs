@@ -2,8 +2,10 @@
 
 mod channels;
 mod mail;
+mod plans;
 mod portal;
 mod strictness;
+mod watch;
 
 use std::sync::Arc;
 use std::time::Duration;

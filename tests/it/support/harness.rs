@@ -379,7 +379,12 @@ impl Bridge {
 
     /// Ends the bridge in order and starts it again on the same file and store.
     pub async fn restart(&mut self) {
-        self.running.take().expect("the bridge runs").stop().await;
+        self.stop().await;
+        self.start_again().await;
+    }
+
+    /// Starts the bridge again after [`Self::stop`].
+    pub async fn start_again(&mut self) {
         let config = config::load(&self.file, None).unwrap();
         self.running = Some(app::start(config, self.clock.clone(), Loops::ByHand).await.unwrap());
     }

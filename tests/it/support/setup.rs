@@ -68,7 +68,7 @@ impl Setup {
         Self::default()
     }
 
-    /// More lines in `[server]`, `[mail]`, `[guard]`, `[invitations]`, or in the table of `acme` or
+    /// More lines in `[server]`, `[mail]`, `[guard]`, `[invitations]`, `[schedule]`, or in the table of `acme` or
     /// `birch`.
     pub fn with(mut self, section: &'static str, lines: &str) -> Self {
         let text = self.lines.entry(section).or_default();
@@ -154,6 +154,8 @@ admins = ["it@bridge.example"]
 {guard}
 [invitations]
 {invitations}
+[schedule]
+{schedule}
 {SOURCES}
 {sources}
 "#,
@@ -162,6 +164,7 @@ admins = ["it@bridge.example"]
             mail = self.lines("mail"),
             guard = self.lines("guard"),
             invitations = self.lines("invitations"),
+            schedule = self.lines("schedule"),
             sources = self.sources,
         );
         for organization in ORGANIZATIONS {
