@@ -204,7 +204,10 @@ impl Engine {
         };
         let calls = sides.roster.pages() + sides.directory.pages() + channel_calls;
         self.plan_and_queue(host, run, &sides, people, calls, held).await?;
-        Ok(self.note_members(host, &sides).await?)
+        if held.is_none() {
+            self.note_members(host, &sides).await?;
+        }
+        Ok(())
     }
 
     /// Everybody whom CRM or the ledger knows, in the order of the ids.

@@ -5,22 +5,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::again;
-use super::places::mapped;
+use super::replan::Again;
 use super::settle::GuestNote;
 use crate::domain::budget::Group;
-use crate::domain::channel::{Guest, GuestState, Members, Way};
+use crate::domain::channel::{Guest, Members, Way};
+use crate::domain::letter::Notice;
 use crate::domain::{
     Action, ActionId, Class, CliqId, CliqUser, CrmUser, CrmUserId, Directory, Email, GuestId,
-    Membership, Standing, Timestamp,
+    Timestamp,
 };
 use crate::engine::{Engine, Host, Step};
-use crate::logic::channels::{
-    ChannelStep, FULL, GuestFacts, GuestVerdict, Mapping, NOT_EXTERNAL, Observed, UNANSWERED, Who,
-    find, plan_guest, room,
-};
+use crate::logic::channels::{FULL, GuestVerdict, NOT_EXTERNAL, room};
 use crate::logic::plan::classify;
 use crate::store::outbox::{self, Batch, Cause};
-use crate::store::{StoreError, Tx, guests, ledger};
+use crate::store::{StoreError, Tx, guests, runs};
 use crate::zoho::channels::{MEMBERS_MAX, People};
 use crate::zoho::{CallError, Permit, Priority};
 
@@ -46,10 +44,10 @@ pub(super) struct Candidate {
 }
 
 /// What was read right before the call.
-struct Fresh {
-    channel_id: String,
-    members: Members,
-    crm: BTreeMap<CrmUserId, CrmUser>,
+pub(super) struct Fresh {
+    pub(super) channel_id: String,
+    pub(super) members: Members,
+    pub(super) crm: BTreeMap<CrmUserId, CrmUser>,
 }
 
 /// A call that is ready.
@@ -173,19 +171,19 @@ impl Engine {
             .store
             .write("plan batch", move |tx| {
                 let Some(host) = engine.host(&organization) else { return Ok(None) };
+                let again = Again { engine: &engine, tx, host, batch: &batch, fresh: &fresh, now };
                 let mut ready = Vec::new();
                 for (action, guest) in &batch.rows {
-                    let one = engine.plan_again(tx, host, &batch, *action, *guest, &fresh, now)?;
-                    ready.extend(one);
+                    ready.extend(again.plan(*action, *guest)?);
                 }
-                crate::store::runs::finish_applied(tx, now)?;
-                let Some(fresh) = fresh else { return Ok(None) };
-                if !batch.removes {
+                if fresh.is_none() {
+                    again.without_channel(&ready)?;
+                } else if !batch.removes {
                     ready = engine.who_fits(tx, host, &batch.channel, ready, now)?;
                 }
-                let Some(way) = ready.first().map(|one: &Candidate| one.way) else {
-                    return Ok(None);
-                };
+                runs::finish_applied(tx, now)?;
+                let (Some(fresh), Some(first)) = (fresh, ready.first()) else { return Ok(None) };
+                let way = first.way;
                 ready.retain(|one| one.way == way);
                 Ok(Some(Call {
                     channel: batch.channel,
@@ -196,113 +194,6 @@ impl Engine {
                 }))
             })
             .await
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "one person among everything that was read")]
-    fn plan_again(
-        &self,
-        tx: &Tx<'_>,
-        host: &Host,
-        batch: &Batch,
-        action: ActionId,
-        guest: GuestId,
-        fresh: &Option<Fresh>,
-        now: Timestamp,
-    ) -> Result<Option<Candidate>, StoreError> {
-        let Some(before) = guests::get(tx, guest)? else { return Ok(None) };
-        let row = before.membership.map(|id| ledger::get(tx, id)).transpose()?.flatten();
-        let crm = fresh.as_ref().and_then(|fresh| fresh.crm.get(&before.crm_user_id));
-        let spot = self.spot(tx, host, &batch.channel, false)?;
-        let mapping = mapping(host, &before, crm, row.as_ref(), batch.removes);
-        let who = match (&row, &before.cliq_id) {
-            (Some(row), _) => Who::Member(row),
-            (None, Some(id)) => Who::Own(id),
-            (None, None) => Who::Nobody,
-        };
-        let members = fresh.as_ref().map(|fresh| &fresh.members);
-        let shown = members.and_then(|list| find(list, crm, row.as_ref(), Some(&before)));
-        let facts = GuestFacts {
-            organization: host.id(),
-            channel: &batch.channel,
-            user: &before.crm_user_id,
-            mapping,
-            who,
-            crm,
-            guest: Some(&before),
-            place: spot.place(),
-            member: match (members, shown) {
-                (None, _) => Observed::NotRead,
-                (Some(_), None) => Observed::NotShown,
-                (Some(_), Some(member)) => Observed::Shown(member),
-            },
-            rearm: false,
-            now,
-        };
-        let mut decision = plan_guest(&facts, &self.inner.settings.timing);
-        let mut after = decision.guest.clone().unwrap_or_else(|| before.clone());
-        let wanted = match decision.step {
-            Some(ChannelStep::Add(_)) => !batch.removes,
-            Some(ChannelStep::Remove) => batch.removes,
-            None => false,
-        };
-        let mut way = match decision.step {
-            Some(ChannelStep::Add(way)) => way,
-            _ if shown.is_some() => Way::Direct,
-            _ => Way::Invitation,
-        };
-        let mut go = wanted;
-        if batch.removes && after.state == GuestState::Joined && shown.is_none() && wanted {
-            // Gone already: there is nobody to take out.
-            (after.state, after.since, go) = (GuestState::Removed, now, false);
-            decision.verdict = GuestVerdict::SeenLeft;
-        }
-        if go && !batch.removes && after.unanswered >= 2 {
-            // The second answer was lost with the process: asked twice is asked enough.
-            let account = has_account(crm, row.as_ref());
-            after.state = if account { GuestState::Invited } else { GuestState::AwaitingSignup };
-            after.since = now;
-            after.parked = Some(UNANSWERED.to_owned());
-            decision.verdict = GuestVerdict::Parked(UNANSWERED.to_owned());
-            go = false;
-        }
-        let id = shown.map(|member| member.id.clone()).or_else(|| after.cliq_id.clone());
-        let email = if batch.removes {
-            after.invited_as.clone()
-        } else {
-            crm.and_then(|user| user.email.clone())
-        };
-        if batch.removes && way == Way::Invitation && email.is_none() {
-            way = Way::Direct;
-        }
-        let named = if way == Way::Direct { id.is_some() } else { email.is_some() };
-        if before != after {
-            guests::put(tx, &after)?;
-            let cause = outbox::cause(tx, action)?;
-            let reason = decision.verdict.sentence();
-            let note = GuestNote {
-                before: Some(&before),
-                after: &after,
-                event: decision.verdict.word(),
-                reason: &reason,
-                by_operator: false,
-                cause,
-            };
-            note.record(tx, now)?;
-        }
-        if !go || !named {
-            outbox::drop_batch(tx, &[action], &decision.verdict.sentence(), now)?;
-            return Ok(None);
-        }
-        Ok(Some(Candidate {
-            action,
-            guest,
-            way,
-            email,
-            id,
-            has_account: has_account(crm, row.as_ref()),
-            generation: row.as_ref().map_or(1, |row| row.generation),
-            member_of: row.as_ref().and_then(second_key_id),
-        }))
     }
 
     /// As many as fit, in the order of the memberships; the rest waits for room (Z19).
@@ -385,7 +276,7 @@ impl Engine {
                 for one in &out {
                     refuse_removal(tx, one, now)?;
                 }
-                crate::store::runs::finish_applied(tx, now).map(|_| ())
+                runs::finish_applied(tx, now).map(|_| ())
             })
             .await?;
         Ok(Ok(()))
@@ -452,45 +343,28 @@ impl Engine {
         error: &CallError,
     ) -> Result<(), StoreError> {
         let ids: Vec<ActionId> = rows.iter().map(|(action, _)| *action).collect();
-        let (at, text) = (again(error, self.now()), error.to_string());
-        tracing::warn!(organization = %host.id(), %error, %at, "channel rows wait for a read");
+        let (engine, organization, now) = (self.clone(), host.id().clone(), self.now());
+        let (at, text) = (again(error, now), error.to_string());
+        let shut = matches!(error, CallError::Unauthorized { .. });
+        tracing::warn!(%organization, %error, %at, "channel rows wait for a read");
         self.inner
             .store
-            .write("delay batch", move |tx| outbox::delay_batch(tx, &ids, at, &text))
+            .write("delay batch", move |tx| {
+                if shut {
+                    let notice = Notice {
+                        title: format!("Channels of {organization} cannot be read"),
+                        body: format!(
+                            "{text}\nThe OAuth user needs the scope ZohoCliq.Channels.READ. Nobody \
+                             is invited to a channel or taken out of one until then; what waits is \
+                             tried again every few minutes."
+                        ),
+                    };
+                    engine.tell_admins(tx, &organization, &notice, NO_CAUSE, now)?;
+                }
+                outbox::delay_batch(tx, &ids, at, &text)
+            })
             .await
     }
-}
-
-/// Whether the channel is still meant for the person, by what was read right now.
-fn mapping(
-    host: &Host,
-    guest: &Guest,
-    crm: Option<&CrmUser>,
-    row: Option<&Membership>,
-    removes: bool,
-) -> Mapping {
-    let Some(mapped) = mapped(host, &guest.channel) else {
-        return Mapping::Lapsed("the channel is not mapped any more");
-    };
-    let Some(user) = crm else { return Mapping::Unknown };
-    match &user.standing {
-        Standing::Active if row.is_none() && !mapped.internals => Mapping::Unknown,
-        Standing::Active if mapped.when.matches(user) => Mapping::Holds,
-        Standing::Active => Mapping::Lapsed("the channel's `when` does not name the person"),
-        // The plan that asked for a removal knew whether that is evidence; an add is not sent.
-        Standing::NotActive(_) if removes => {
-            Mapping::Lapsed("CRM does not list the person as active")
-        }
-        Standing::NotActive(_) | Standing::Unknown(_) => Mapping::Unknown,
-    }
-}
-
-fn has_account(crm: Option<&CrmUser>, row: Option<&Membership>) -> bool {
-    crm.is_some_and(|user| user.zuid.is_some()) || row.is_some_and(|row| row.zuid.is_some())
-}
-
-fn second_key_id(row: &Membership) -> Option<CliqId> {
-    row.cliq_id.clone().or_else(|| row.zuid.as_ref().map(|zuid| CliqId::new(zuid.as_str())))
 }
 
 /// The rows of a complete directory that can be the person.

@@ -204,7 +204,8 @@ impl Booking<'_> {
         for (one, _) in self.people() {
             self.uncount(one)?;
         }
-        if !self.call.removes && concerns_everybody(code) {
+        // Of a direct add the same code speaks of one person.
+        if self.is_counted() && concerns_everybody(code) {
             channels::refuse(self.tx, self.host.id(), &self.call.channel, code)?;
             self.engine.note_problem(self.tx, self.host, &self.call.channel, self.now)?;
             for (one, action) in self.people() {
@@ -293,9 +294,8 @@ impl Booking<'_> {
 
     /// What became of the person meanwhile may ask for the opposite (G17).
     fn follow_up(&self, guest: &Guest, superseded: bool) -> Result<(), StoreError> {
-        if let Some(row) =
-            guest.membership.map(|id| ledger::get(self.tx, id)).transpose()?.flatten()
-        {
+        let row = guest.membership.map(|id| ledger::get(self.tx, id)).transpose()?.flatten();
+        if let Some(row) = row.filter(|row| !row.is_live() || row.suspected_at.is_some()) {
             self.engine.settle_remembered(self.tx, self.host, &row, NO_CAUSE, self.now)?;
         }
         if superseded {

@@ -8,6 +8,7 @@ mod batch;
 mod book;
 mod inviter;
 mod places;
+mod replan;
 mod runs;
 mod settle;
 mod view;
@@ -56,9 +57,9 @@ impl Engine {
                 Ok((orgs::probe_at(tx, &id)?, awaited, outbox::next_batch_due(tx, &id, boot)?))
             })
             .await?;
-        if let Some(at) = probe {
-            // In quarantine: whoever ends it wakes this desk.
-            return Ok(Step::Idle(Some(at).filter(|at| *at > now && due.is_some())));
+        if let Some(at) = probe.filter(|at| *at > now) {
+            // In quarantine: nothing is asked before the probe.
+            return Ok(Step::Idle(due.map(|_| at)));
         }
         if self.is_unknown(host, &awaited).await? {
             return Ok(match self.resolve_channels(host).await? {

@@ -322,7 +322,8 @@ fn bring_in(row: &mut Guest, facts: &GuestFacts<'_>) -> (Option<ChannelStep>, Gu
             Way::Direct
         }
         Who::Member(member) => {
-            if let Some(verdict) = waits(member, direct_level) {
+            let again = row.state == GuestState::Expired;
+            if let Some(verdict) = waits(member, direct_level, again) {
                 return (None, verdict);
             }
             if direct_level {
@@ -350,8 +351,9 @@ fn bring_in(row: &mut Guest, facts: &GuestFacts<'_>) -> (Option<ChannelStep>, Gu
     }
 }
 
-/// What an external person's call still waits for (C2).
-fn waits(member: &Membership, direct_level: bool) -> Option<GuestVerdict> {
+/// What an external person's call still waits for (C2); `again` is the second chance of who signed up
+/// late (R55).
+fn waits(member: &Membership, direct_level: bool, again: bool) -> Option<GuestVerdict> {
     // Somebody whose account is in another data centre can meet the organization only in an external
     // channel (Z18), so the portal's refusal does not hold that up.
     let elsewhere = member.parked.as_deref() == Some("other_data_centre");
@@ -363,6 +365,8 @@ fn waits(member: &Membership, direct_level: bool) -> Option<GuestVerdict> {
         State::Joined => None,
         State::Invited | State::Wanted if direct_level => Some(GuestVerdict::WaitsForJoin),
         State::Invited => None,
+        // The membership's invitation ran out while the person had no account, as this one did.
+        State::Expired if again => None,
         State::Wanted if elsewhere => None,
         State::Wanted => Some(GuestVerdict::WaitsForPortal),
         _ => Some(GuestVerdict::WaitsForPerson),

@@ -57,6 +57,7 @@ const ORGANIZATIONS: [[&str; 6]; 2] = [
 pub struct Setup {
     lines: BTreeMap<&'static str, String>,
     observe: Vec<&'static str>,
+    domains: BTreeMap<&'static str, &'static str>,
     sources: String,
     secrets: Vec<(&'static str, &'static str)>,
     world: Vec<(&'static str, &'static str)>,
@@ -79,6 +80,12 @@ impl Setup {
 
     pub fn observe(mut self, organization: &'static str) -> Self {
         self.observe.push(organization);
+        self
+    }
+
+    /// Other `internal_domains` than the organization's own.
+    pub fn domains(mut self, organization: &'static str, list: &'static str) -> Self {
+        self.domains.insert(organization, list);
         self
     }
 
@@ -190,7 +197,7 @@ id               = "{id}"
 name             = "{name}"
 crm_org          = "{crm_org}"
 cliq_org         = "{cliq_org}"
-internal_domains = ["{id}.example"]
+internal_domains = {domains}
 cliq_plan        = "{plan}"
 bot              = "bridge"
 portal           = {portal}
@@ -203,6 +210,10 @@ client_id     = "{client}"
 client_secret = {{ file = "secrets/{id}_client" }}
 refresh_token = {{ file = "secrets/{id}_refresh" }}
 "#,
+            domains = self
+                .domains
+                .get(id)
+                .map_or_else(|| format!("[\"{id}.example\"]"), |list| (*list).to_owned()),
             more = self.lines(id),
             accounts = urls.accounts_url,
             api = urls.api_url,
