@@ -3,8 +3,10 @@
 //! Exit status: 0 good, 1 the work failed, 2 bad usage or configuration. Results go to stdout,
 //! progress and logs to stderr; colours only on a terminal and never with `NO_COLOR`.
 
+mod admin;
 mod check;
 mod demo;
+mod memberships;
 mod sandbox;
 mod send;
 mod serve;
@@ -47,6 +49,8 @@ enum Command {
     Sandbox(SandboxOptions),
     /// Check a configuration file; every mistake at once.
     Check(CheckOptions),
+    /// List memberships of a running daemon, or act on them.
+    Memberships(Box<memberships::MembershipsOptions>),
     /// Sign one webhook and post it.
     Send(Box<send::SendOptions>),
 }
@@ -115,6 +119,7 @@ pub fn main() -> ExitCode {
             Command::Demo(options) => demo::run(&options).await,
             Command::Sandbox(options) => sandbox::run(&options).await,
             Command::Check(options) => Ok(check::run(&options)),
+            Command::Memberships(options) => memberships::run(&options).await,
             Command::Send(options) => send::run(&options).await,
         }
     });

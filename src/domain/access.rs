@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::words::words;
+
 /// The Cliq plan of an organization (`organizations.cliq_plan`); no API tells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CliqPlan {
@@ -47,25 +49,6 @@ pub enum Access {
     FreeByZoho,
 }
 
-impl Licence {
-    /// The word stored and shown.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Free => "free",
-            Self::Paid => "paid",
-        }
-    }
-
-    /// Reads [`Self::as_str`] back.
-    pub fn from_word(word: &str) -> Option<Self> {
-        match word {
-            "free" => Some(Self::Free),
-            "paid" => Some(Self::Paid),
-            _ => None,
-        }
-    }
-}
-
 impl Subscription {
     /// The word stored and shown.
     pub fn as_str(self) -> &'static str {
@@ -91,3 +74,14 @@ impl fmt::Display for Subscription {
         f.write_str(self.as_str())
     }
 }
+
+words!(Licence { Free = "free", Paid = "paid" });
+
+words!(CliqPlan { Free = "free", Paid = "paid" });
+
+words!(Access {
+    Normal = "normal",
+    Retained = "retained",
+    Restricted = "restricted",
+    FreeByZoho = "free_by_zoho",
+});

@@ -3,15 +3,15 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
+use super::subscription::PlanChange;
 use super::{Desk, Engine};
 use crate::domain::delivery::OrgRef;
 use crate::domain::letter::Notice;
 use crate::domain::{DeliveryId, DeliveryStatus, Hint, OrgId, Subject, Subscription, Timestamp};
 use crate::logic::event::Event;
-use crate::store::audit::{self, Entry};
 use crate::store::inbox::{self, NewDelivery, Rejected, Stored};
 use crate::store::outbox::Cause;
-use crate::store::{StoreError, Tx, hints, orgs, outbox};
+use crate::store::{StoreError, Tx, hints, outbox, plans};
 
 /// How old the known depth of the queue may be before it is counted again …
 const DEPTH_AGE_MAX: Duration = Duration::from_secs(1);
@@ -225,37 +225,14 @@ impl Engine {
             // An event that does not tell the new plan leaves what is known alone.
             Subject::Subscription { state: Subscription::Unknown, .. } => Ok(()),
             Subject::Subscription { state, detail } => {
-                let before = orgs::set_subscription(tx, organization, state, event_time)?;
+                let before = plans::set_subscription(tx, organization, state, event_time)?;
                 let Some(before) = before.filter(|before| *before != state) else {
                     return Ok(());
                 };
-                let entry = Entry {
-                    organization,
-                    membership: None,
-                    actor: "bridge",
-                    event: "subscription",
-                    reason: &detail,
-                    before: Some(before.as_str().into()),
-                    after: Some(state.as_str().into()),
-                    cause,
-                    action: None,
-                };
-                audit::record(tx, &entry, now)?;
-                if (before, state) == (Subscription::Unknown, Subscription::Active) {
-                    return Ok(());
-                }
-                let notice = Notice {
-                    // The time makes each change news, however often the plan goes to and fro.
-                    title: format!(
-                        "The CRM Plus subscription of {organization} is {state} since {}",
-                        event_time.to_utc().format("%Y-%m-%d %H:%M:%S UTC")
-                    ),
-                    body: format!(
-                        "{detail}\nIt was {before} before. cliqbridge records this and changes \
-                         nobody's access because of it."
-                    ),
-                };
-                self.tell_admins(tx, organization, &notice, cause, now)
+                let Some(host) = self.host(organization) else { return Ok(()) };
+                let (at, detail) = (event_time, detail.as_str());
+                let change = PlanChange { before, after: state, at, detail, cause };
+                self.book_plan_change(tx, host, &change, true, now)
             }
             Subject::CliqPlan { detail } => {
                 let notice = Notice {

@@ -1,5 +1,6 @@
 //! Carrying out the outbox: permit, claim, call, and one transaction for everything that follows.
 
+use super::licences::book_licence;
 use super::{Desk, Engine, Host, Step};
 use crate::domain::budget::Group;
 use crate::domain::letter::{Kind, Notice};
@@ -290,13 +291,16 @@ impl Engine {
                 }
                 "removed"
             }
-            PortalVerb::AssignLicence | PortalVerb::RevokeLicence => verb.as_str(),
+            PortalVerb::AssignLicence | PortalVerb::RevokeLicence => {
+                book_licence(tx, host.id(), verb, &mut row)?;
+                verb.as_str()
+            }
         };
         ledger::put(tx, &row)?;
         let entry = Entry {
             organization: host.id(),
             membership: Some(id),
-            actor: "bridge",
+            actor: if action.by_operator { "operator" } else { "bridge" },
             event,
             reason: &action.reason,
             before: Some(audit::facts(&before)),

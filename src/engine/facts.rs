@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use super::channels::MemberLists;
 use super::{Engine, Host};
-use crate::domain::{CrmUser, CrmUserId, Directory, Membership, Presence, Roster};
+use crate::domain::{CrmUser, CrmUserId, Directory, Membership, Presence, Roster, Timestamp};
 use crate::logic::plan::{Claims, doubles};
 use crate::store::{StoreError, ledger};
+use crate::zoho::cliq::Paid;
 use crate::zoho::{CallError, Priority};
 
 /// Pages of a CRM listing and of the Cliq passes of an organization never listed before.
@@ -30,31 +31,35 @@ pub(super) struct Sides {
     pub(super) doubles: BTreeSet<CrmUserId>,
     /// Whose Cliq rows nobody may take away.
     pub(super) claims: Claims,
+    /// Who has a paid licence, where that is looked at.
+    pub(super) paid: Option<Paid>,
     /// Complete member lists of mapped channels, where a run has read them.
     pub(super) members: MemberLists,
+    /// When reading began: what was changed since may not show.
+    pub(super) begun_at: Timestamp,
 }
 
 impl Sides {
-    fn everybody(roster: Roster, directory: Directory) -> Arc<Self> {
+    fn of(roster: Roster, directory: Directory, begun_at: Timestamp) -> Self {
         let (doubles, claims) = (doubles(&roster), Claims::of(&roster));
-        let members = MemberLists::default();
-        Arc::new(Self { roster, directory, complete: true, doubles, claims, members })
+        let (paid, members) = (None, MemberLists::default());
+        Self { roster, directory, complete: true, doubles, claims, paid, members, begun_at }
+    }
+
+    fn one(user: Option<CrmUser>, directory: Directory, begun_at: Timestamp) -> Arc<Self> {
+        let roster = Roster::complete(user.into_iter().collect(), 1).unwrap_or_default();
+        Arc::new(Self { complete: false, ..Self::of(roster, directory, begun_at) })
     }
 
     /// Nobody was looked at.
-    pub(super) fn nobody() -> Self {
-        Self::of(None, Directory::default())
+    pub(super) fn nobody(now: Timestamp) -> Self {
+        Self { complete: false, ..Self::of(Roster::default(), Directory::default(), now) }
     }
 
-    fn one(user: Option<CrmUser>, directory: Directory) -> Arc<Self> {
-        Arc::new(Self::of(user, directory))
-    }
-
-    fn of(user: Option<CrmUser>, directory: Directory) -> Self {
-        let roster = Roster::complete(user.into_iter().collect(), 1).unwrap_or_default();
-        let claims = Claims::of(&roster);
-        let (doubles, members) = (BTreeSet::new(), MemberLists::default());
-        Self { roster, directory, complete: false, doubles, claims, members }
+    /// Calls that the listings took.
+    pub(super) fn calls(&self) -> usize {
+        let paid = self.paid.as_ref().map_or(0, |paid| paid.pages);
+        self.roster.pages() + self.directory.pages() + paid
     }
 }
 
@@ -99,6 +104,7 @@ impl Engine {
         host: &Host,
         priority: Priority,
     ) -> Result<Arc<Sides>, ReadError> {
+        let begun_at = self.now();
         let roster = self.thrice(|| host.crm.users(priority)).await?;
         if roster.is_empty() {
             return Err(ReadError::Empty("CRM lists no user at all"));
@@ -111,7 +117,11 @@ impl Engine {
                 return Err(ReadError::Empty("Cliq lists no user at all, and did before"));
             }
         }
-        Ok(Sides::everybody(roster, directory))
+        let mut sides = Sides::of(roster, directory, begun_at);
+        if self.looks_at_licences(host).await? {
+            sides.paid = Some(self.thrice(|| host.cliq.paid(priority)).await?);
+        }
+        Ok(Arc::new(sides))
     }
 
     /// Tries a listing again whose pages shifted while they were read; other failures of a page were
@@ -138,11 +148,12 @@ impl Engine {
         host: &Host,
         user: &CrmUserId,
     ) -> Result<Arc<Sides>, ReadError> {
+        let begun_at = self.now();
         let Some(row) = host.crm.user(user).await? else {
-            return Ok(Sides::one(None, Directory::default()));
+            return Ok(Sides::one(None, Directory::default(), begun_at));
         };
         let directory = self.find_in_cliq(host, &row).await?;
-        Ok(Sides::one(Some(row), directory))
+        Ok(Sides::one(Some(row), directory, begun_at))
     }
 
     async fn find_in_cliq(&self, host: &Host, user: &CrmUser) -> Result<Directory, ReadError> {

@@ -2,6 +2,7 @@
 //! administrators have to know. Deliberately absent: telling failures apart, which the adapters do.
 
 use super::Engine;
+use super::licences::is_licence;
 use crate::domain::letter::Notice;
 use crate::domain::membership::State;
 use crate::domain::{Action, Disposition, Failure, Operation, OrgId, Timestamp};
@@ -43,8 +44,13 @@ impl Engine {
                             engine.tell_portal_shut(tx, &action.organization, &text, now)?;
                         }
                     }
+                    Disposition::Park { code } if is_licence(&action) => {
+                        let end = engine.end_refused_licence(tx, &action, &code, &text, now)?;
+                        outbox::settle(tx, action.id, boot, end, now)?;
+                    }
                     Disposition::Park { code } => {
                         outbox::settle(tx, action.id, boot, End::Parked(&code, &text), now)?;
+                        engine.tell_no_licence(tx, &action, &code, now)?;
                         park_membership(tx, &action, &code, now)?;
                         engine.tell_letter_refused(tx, &action, &text, now)?;
                     }

@@ -16,11 +16,16 @@ mod host;
 mod invite;
 mod join;
 mod letters;
+mod licences;
 mod notices;
+mod people;
+mod people_views;
 mod resolve;
 mod resync;
 mod schedule;
 mod status;
+mod subscription;
+mod verbs;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -41,8 +46,14 @@ pub use accept::{AcceptError, Incoming, Receipt};
 pub use channels::{ChannelView, GuestView};
 pub use failures::remedy;
 pub use host::Host;
+pub use people_views::{
+    Confirmed, ConflictView, Found, HomeView, HostView, LimitView, PersonLine, PersonView, limits,
+    not_applicable, surface_only,
+};
 pub use resync::{Asked, BadRequest, Requested};
 pub use status::{HistoryLine, OrganizationStatus, QueueStatus, RunView, Status};
+pub use subscription::{Polled, Refused};
+pub use verbs::Ordered;
 
 /// What the store says, for those above who may not name it.
 pub use crate::store::StoreError as StoreFailure;

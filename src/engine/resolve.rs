@@ -89,7 +89,8 @@ impl Engine {
         match self.list(host, Priority::Webhook).await {
             Ok(sides) => {
                 self.note_listing(host, &sides).await?;
-                self.settle_hints(host, hints, &sides).await
+                self.settle_hints(host, hints, &sides).await?;
+                self.note_licences(host, &sides, Cause::default()).await
             }
             Err(error) => self.postpone_all(host, hints, error).await,
         }
@@ -101,6 +102,7 @@ impl Engine {
         host: &Host,
         sides: &Arc<Sides>,
     ) -> Result<(), StoreError> {
+        self.note_internals(host, sides).await?;
         let (id, now, sides) = (host.id().clone(), self.now(), Arc::clone(sides));
         self.inner
             .store

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::apply::{Look, decide, invites};
+use super::apply::{Look, invites};
 use super::facts::{ReadError, Sides};
 use super::guard::Allowance;
 use super::{Desk, Engine, Host, Step};
@@ -71,6 +71,16 @@ struct Outlook {
 }
 
 impl Outlook {
+    /// Whoever goes without a licence is named; that holds nothing else.
+    fn note_unseated(&mut self, without: &[CrmUserId], lines: &mut Vec<Value>) {
+        if let Ok(count @ 1..) = u32::try_from(without.len()) {
+            self.verdicts.insert("no_licence", count);
+        }
+        lines.extend(without.iter().map(|user| {
+            json!({ "crm_user_id": user.as_str(), "reason": "no licence: all seats are in use" })
+        }));
+    }
+
     fn to_json(&self) -> Value {
         json!({
             "people": self.people, "invitations": self.invitations, "changed": self.changed,
@@ -202,7 +212,7 @@ impl Engine {
         } else {
             None
         };
-        let calls = sides.roster.pages() + sides.directory.pages() + channel_calls;
+        let calls = sides.calls() + channel_calls;
         self.plan_and_queue(host, run, &sides, people, calls, held).await?;
         if held.is_none() {
             self.note_members(host, &sides).await?;
@@ -259,12 +269,12 @@ impl Engine {
             let why = format!("no CRM user of {} has this id, zuid or address", host.id());
             // Asked of every organization, most of them need not know the person.
             let state = if run.parent.is_some() { RunState::Done } else { RunState::Failed };
-            let calls = sides.roster.pages() + sides.directory.pages();
+            let calls = sides.calls();
             let counts = Outlook { calls: Some(calls), ..Outlook::default() };
             self.note_run(run.id, state, &counts, &[], Some(why)).await?;
             return Ok(());
         }
-        let mut calls = sides.roster.pages() + sides.directory.pages();
+        let mut calls = sides.calls();
         if let [user] = found.as_slice() {
             calls += self.read_members_of(host, &sides, user).await?;
         }
@@ -296,6 +306,12 @@ impl Engine {
             lines.extend(self.queue(host, run, sides, some.to_vec(), closed).await?);
         }
         let state = if lines.is_empty() { RunState::Applying } else { RunState::Held };
+        if run.person.is_none() {
+            let cause = Cause { delivery: None, run: Some(run.id) };
+            self.note_licences(host, sides, cause).await?;
+            let without = self.assign_licences(host, sides, cause).await?;
+            outlook.note_unseated(&without, &mut lines);
+        }
         lines.truncate(HELD_LINES_MAX);
         if run.person.is_none() && !closed.anything() {
             let (organization, now) = (host.id().clone(), self.now());
@@ -327,7 +343,7 @@ impl Engine {
                 for user in &people {
                     let cause = Cause::default();
                     let look = Look { host, user, sides: &sides, cause, rearm, now };
-                    let (known, decision) = decide(tx, &look)?;
+                    let (known, decision, _) = engine.decide(tx, &look)?;
                     all.people += 1;
                     let counted = engine.is_counted(tx, known.as_ref(), now)?;
                     let row = decision.ledger.as_ref().or(known.as_ref());

@@ -1,14 +1,16 @@
 //! What an administrator asks for: the state of the whole, and of one thing.
 
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::Engine;
+use super::subscription::access_of;
+use super::{Engine, Host};
 use crate::domain::membership::Membership;
 use crate::domain::run::RunState;
-use crate::domain::{DeliveryId, MembershipId, RunId, Timestamp};
+use crate::domain::{Access, DeliveryId, MembershipId, RunId, Subscription, Timestamp};
 use crate::store::inbox::{self, DeliveryView};
 use crate::store::ledger::{self, Filter};
+use crate::store::plans::{self, Plans};
 use crate::store::runs::{self, Run};
 use crate::store::{StoreError, audit, hints, orgs, outbox};
 
@@ -51,6 +53,14 @@ pub struct OrganizationStatus {
     pub name: String,
     /// `active`, `downgraded` or `unknown`
     pub subscription: &'static str,
+    /// `normal`, `retained`, `restricted` or `free_by_zoho`: what its plans mean for external users
+    pub access: &'static str,
+    /// The same in words, where it is out of the ordinary.
+    pub badge: Option<&'static str>,
+    /// The plans as they are known: when CRM was last asked and what it said.
+    pub plan: Value,
+    /// Licences: CRM Plus's as bought or configured, Cliq's seats, and external users by licence.
+    pub licences: Value,
     /// Why it is left alone, if it is.
     pub quarantine: Option<Value>,
     /// Endpoint groups that Zoho has locked, with the end of each lock.
@@ -122,12 +132,18 @@ impl Engine {
                 let memberships = ledger::tally(tx)?;
                 for host in engine.inner.hosts.values() {
                     let state = orgs::state(tx, host.id())?;
+                    let plans = plans::of(tx, host.id())?;
+                    let access = access_of(host, &plans);
                     let mut locks = host.account.gate().locks();
                     locks.extend(host.portal.iter().flat_map(|portal| portal.gate().locks()));
                     organizations.push(OrganizationStatus {
                         organization: host.id().to_string(),
                         name: host.settings.name.clone(),
                         subscription: state.subscription.as_str(),
+                        access: access.as_str(),
+                        badge: badge(access),
+                        plan: plan_view(&plans),
+                        licences: licences_view(host, &plans, ledger::licences(tx, host.id())?),
                         quarantine: state.quarantined.map(|quarantine| {
                             serde_json::json!({
                                 "since": quarantine.since.to_rfc3339(), "cause": quarantine.cause,
@@ -226,6 +242,38 @@ impl Engine {
             })
             .await
     }
+}
+
+/// What an administrator should see at a glance.
+fn badge(access: Access) -> Option<&'static str> {
+    match access {
+        Access::Normal => None,
+        Access::Retained => Some("downgraded, access retained"),
+        Access::Restricted => Some("downgraded, external users restricted"),
+        Access::FreeByZoho => Some("downgraded, external users are free users"),
+    }
+}
+
+fn plan_view(plans: &Plans) -> Value {
+    json!({
+        "subscription_since": plans.since.map(Timestamp::to_rfc3339),
+        "crm_says": plans.read.map(Subscription::as_str),
+        "crm_reads_agreeing": plans.reads,
+        "crm_paid_type": plans.paid_type,
+        "crm_read_at": plans.read_at.map(Timestamp::to_rfc3339),
+        "downgrade_approved": plans.approved,
+    })
+}
+
+fn licences_view(host: &Host, plans: &Plans, (paid, free): (u32, u32)) -> Value {
+    json!({
+        "crm_bought": plans.crm_licences,
+        "crm_configured": host.settings.licences,
+        "cliq_seats": host.settings.cliq_licences,
+        "cliq_seats_used": plans.seats_used,
+        "external_paid": paid,
+        "external_free": free,
+    })
 }
 
 fn view(run: &Run, children: &[Run]) -> RunView {

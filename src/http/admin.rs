@@ -10,13 +10,13 @@ use serde_json::{Value, json};
 use super::{Doors, Problem, page};
 use crate::domain::membership::{Membership, State as MembershipState};
 use crate::domain::run::Trigger;
-use crate::domain::{DeliveryId, MembershipId, RunId, Timestamp};
-use crate::engine::{Asked, BadRequest, MembershipFilter, Status, StoreFailure, remedy};
+use crate::domain::{DeliveryId, Licence, MembershipId, RunId, Timestamp};
+use crate::engine::{Asked, BadRequest, MembershipFilter, Status, StoreFailure, limits, remedy};
 
-type Answer<T> = Result<T, Problem>;
+pub(super) type Answer<T> = Result<T, Problem>;
 
 #[expect(clippy::needless_pass_by_value, reason = "a function for map_err")]
-fn store(error: StoreFailure) -> Problem {
+pub(super) fn store(error: StoreFailure) -> Problem {
     Problem::store(&error)
 }
 
@@ -94,7 +94,7 @@ pub(super) struct MembershipQuery {
 
 /// A membership as the API shows it.
 #[derive(Serialize)]
-struct MembershipView {
+pub(super) struct MembershipView {
     id: String,
     organization: String,
     crm_user_id: String,
@@ -111,12 +111,14 @@ struct MembershipView {
     invited_at: Option<String>,
     join_url: Option<String>,
     suspected_at: Option<String>,
+    licence: Option<&'static str>,
+    restricted_by_bridge: bool,
     parked: Option<String>,
     #[serde(skip)]
     row: i64,
 }
 
-fn shown(row: Membership) -> MembershipView {
+pub(super) fn shown(row: Membership) -> MembershipView {
     let time = |at: Option<Timestamp>| at.map(Timestamp::to_rfc3339);
     MembershipView {
         id: row.id.to_string(),
@@ -135,6 +137,8 @@ fn shown(row: Membership) -> MembershipView {
         invited_at: time(row.invited_at),
         join_url: row.join_url,
         suspected_at: time(row.suspected_at),
+        licence: row.licence.map(Licence::as_str),
+        restricted_by_bridge: row.restricted_by_bridge,
         parked: row.parked.as_deref().map(remedy),
         row: row.id.0,
     }
@@ -145,7 +149,7 @@ pub(super) async fn memberships(
     State(doors): State<Doors>,
     query: Result<Query<MembershipQuery>, axum::extract::rejection::QueryRejection>,
 ) -> Answer<Json<Value>> {
-    let Query(query) = query.map_err(|error| Problem::bad_query(&error))?;
+    let Query(query) = query.map_err(|error| bad_query(&error))?;
     let limit = page::limit(query.limit)?;
     let state = match query.state.as_deref() {
         None => None,
@@ -173,7 +177,11 @@ pub(super) async fn membership(
     let missing = || Problem::new(StatusCode::NOT_FOUND, "there is no such membership");
     let id: MembershipId = id.parse().map_err(|_| missing())?;
     let (row, history) = doors.engine.membership(id).await.map_err(store)?.ok_or_else(missing)?;
+    let home = doors.engine.home_of(&row).await.map_err(store)?;
+    let limits = if row.external && row.is_live() { limits() } else { Vec::new() };
     let mut answer = serde_json::to_value(shown(row)).unwrap_or_default();
+    answer["home"] = serde_json::to_value(home).unwrap_or_default();
+    answer["limits"] = serde_json::to_value(limits).unwrap_or_default();
     answer["history"] = serde_json::to_value(history).unwrap_or_default();
     let channels = doors.engine.guest_views(id).await.map_err(store)?;
     answer["channels"] = serde_json::to_value(channels).unwrap_or_default();
@@ -194,7 +202,7 @@ pub(super) async fn deliveries(
     State(doors): State<Doors>,
     query: Result<Query<DeliveryQuery>, axum::extract::rejection::QueryRejection>,
 ) -> Answer<Json<Value>> {
-    let Query(query) = query.map_err(|error| Problem::bad_query(&error))?;
+    let Query(query) = query.map_err(|error| bad_query(&error))?;
     let limit = page::limit(query.limit)?;
     let before = page::cursor(query.cursor.as_deref())?;
     let rows = doors.engine.deliveries(query.event_id, before, limit + 1).await.map_err(store)?;
@@ -224,4 +232,8 @@ pub(super) async fn run(
     let missing = || Problem::new(StatusCode::NOT_FOUND, "there is no such run");
     let id: RunId = id.parse().map_err(|_| missing())?;
     doors.engine.run_view(id).await.map_err(store)?.map(Json).ok_or_else(missing)
+}
+
+pub(super) fn bad_query(error: &axum::extract::rejection::QueryRejection) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, format!("the query is not understood: {error}"))
 }

@@ -6,6 +6,7 @@ use axum::extract::{Query, State};
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::admin::bad_query;
 use super::{Doors, Problem, page};
 
 /// Filter and paging of channels.
@@ -23,7 +24,7 @@ pub(super) async fn channels(
     State(doors): State<Doors>,
     query: Result<Query<ChannelQuery>, QueryRejection>,
 ) -> Result<Json<Value>, Problem> {
-    let Query(query) = query.map_err(|error| Problem::bad_query(&error))?;
+    let Query(query) = query.map_err(|error| bad_query(&error))?;
     let limit = page::limit(query.limit)?;
     let after = page::cursor(query.cursor.as_deref())?.unwrap_or(0);
     let all = doors

@@ -11,8 +11,10 @@ mod health;
 mod join;
 pub mod listen;
 mod page;
+mod people;
 mod problem;
 mod throttle;
+mod verbs;
 mod webhook;
 
 use std::sync::Arc;
@@ -59,8 +61,18 @@ pub fn admin(doors: Doors) -> Router {
         .route("/status", get(admin::status))
         .route("/resync", post(admin::resync))
         .route("/memberships", get(admin::memberships))
+        .route("/memberships/adopt", post(verbs::adopt_all))
         .route("/memberships/{id}", get(admin::membership))
         .route("/channels", get(channels::channels))
+        .route("/people", get(people::people))
+        .route("/people/{id}", get(people::person))
+        .route("/people/{id}/confirm-home", post(people::confirm_home))
+        .route("/limits", get(people::all_limits))
+        .route("/compliance", get(people::compliance))
+        .route("/conflicts", get(people::conflicts))
+        .route("/memberships/{id}/{verb}", post(verbs::order))
+        .route("/organizations/{id}/approve-downgrade", post(verbs::approve_downgrade))
+        .route("/organizations/{id}/poll-plan", post(verbs::poll_plan))
         .route("/deliveries", get(admin::deliveries))
         .route("/deliveries/{id}", get(admin::delivery))
         .route("/runs/{id}", get(admin::run))

@@ -32,11 +32,6 @@ impl Problem {
         self.status
     }
 
-    /// A query that is not understood.
-    pub fn bad_query(error: &axum::extract::rejection::QueryRejection) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, format!("the query is not understood: {error}"))
-    }
-
     /// What a client hears when the store fails; the log has the rest.
     pub fn store(error: &crate::engine::StoreFailure) -> Self {
         tracing::error!(%error, "a request failed in the store");

@@ -4,15 +4,20 @@
 //! vendor's API beyond the bodies and signatures that vendors post to us. Whatever time it is, is
 //! an argument.
 
+pub mod access;
 pub mod channels;
 pub mod event;
 pub mod guard;
+pub mod home;
 pub mod invitation;
 pub mod letter;
+pub mod licences;
+pub mod limits;
 pub mod media;
 pub mod page;
 pub mod plan;
 pub mod retry;
 pub mod schedule;
 pub mod signature;
+pub mod verbs;
 mod words;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::outbox::Cause;
 use super::{StoreError, Tx};
-use crate::domain::{ActionId, CliqId, Membership, MembershipId, OrgId, Timestamp};
+use crate::domain::{ActionId, CliqId, Licence, Membership, MembershipId, OrgId, Timestamp};
 
 /// One step to record.
 #[derive(Debug)]
@@ -40,6 +40,8 @@ pub fn facts(membership: &Membership) -> Value {
         "generation": membership.generation,
         "sends": membership.sends,
         "cliq_id": membership.cliq_id.as_ref().map(CliqId::as_str),
+        "licence": membership.licence.map(Licence::as_str),
+        "restricted_by_bridge": membership.restricted_by_bridge,
         "parked": membership.parked,
     })
 }
@@ -81,4 +83,23 @@ pub fn history(
         Ok((Timestamp(row.get(0)?), row.get(1)?, row.get(2)?))
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// The newest of these events of the membership, and when it was.
+pub fn newest_of(
+    tx: &Tx<'_>,
+    membership: MembershipId,
+    events: &[&str],
+) -> Result<Option<(Timestamp, String)>, StoreError> {
+    let mut statement = tx
+        .sql()
+        .prepare_cached("SELECT at, event FROM audit WHERE membership_id = ?1 ORDER BY id DESC")?;
+    let mut rows = statement.query([membership.0])?;
+    while let Some(row) = rows.next()? {
+        let event: String = row.get(1)?;
+        if events.contains(&event.as_str()) {
+            return Ok(Some((Timestamp(row.get(0)?), event)));
+        }
+    }
+    Ok(None)
 }

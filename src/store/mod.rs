@@ -16,6 +16,8 @@ pub mod lock;
 pub mod manners;
 pub mod orgs;
 pub mod outbox;
+pub mod people;
+pub mod plans;
 pub mod prune;
 pub mod removals;
 pub mod runs;
@@ -23,6 +25,7 @@ mod schema;
 #[cfg(test)]
 mod tests;
 pub mod ticks;
+pub mod told;
 mod writer;
 
 use std::os::unix::fs::OpenOptionsExt;

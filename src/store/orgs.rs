@@ -33,29 +33,11 @@ pub fn state(tx: &Tx<'_>, organization: &OrgId) -> Result<OrgState, StoreError> 
         .unwrap_or_default())
 }
 
-fn ensure(tx: &Tx<'_>, organization: &OrgId) -> Result<(), StoreError> {
+pub(super) fn ensure(tx: &Tx<'_>, organization: &OrgId) -> Result<(), StoreError> {
     tx.sql()
         .prepare_cached("INSERT INTO organizations(id) VALUES (?1) ON CONFLICT DO NOTHING")?
         .execute([organization.as_str()])?;
     Ok(())
-}
-
-/// Sets the CRM Plus subscription as of `at`. Answers what it was, or `None` when something newer is
-/// known already and this came late.
-pub fn set_subscription(
-    tx: &Tx<'_>,
-    organization: &OrgId,
-    subscription: Subscription,
-    at: Timestamp,
-) -> Result<Option<Subscription>, StoreError> {
-    ensure(tx, organization)?;
-    let before = state(tx, organization)?.subscription;
-    let changed = tx.sql().execute(
-        "UPDATE organizations SET subscription = ?2, subscription_at = ?3
-         WHERE id = ?1 AND (subscription_at IS NULL OR subscription_at <= ?3)",
-        params![organization.as_str(), subscription.as_str(), at.millis()],
-    )?;
-    Ok((changed == 1).then_some(before))
 }
 
 /// Notes a complete listing of both sides. The first one is the baseline: who is in it was there

@@ -4,6 +4,7 @@
 //! Deliberately absent: adding, changing or removing users. Cliq has no call that adds an external
 //! user, and its ordinary add would make an internal one (R1, R7).
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -32,6 +33,15 @@ const NO_SUCH_USER: [&str; 3] = ["user_not_exists", "user_not_exist", "user_not_
 pub struct Client {
     pub(super) account: Arc<Account>,
     pub(super) base: Url,
+}
+
+/// Who has a paid licence, complete by construction.
+#[derive(Clone, Debug, Default)]
+pub struct Paid {
+    /// Their Cliq ids.
+    pub ids: BTreeSet<CliqId>,
+    /// How many pages were read.
+    pub pages: usize,
 }
 
 impl Client {
@@ -64,6 +74,17 @@ impl Client {
             users.extend(listed.rows.iter().filter_map(|row| read_user(row, silent)));
         }
         Ok(Directory::complete(users, pages))
+    }
+
+    /// The ids of every user with a paid licence, internal and external: complete, or an error. It
+    /// says nothing about users whom the unfiltered pass of [`Self::directory`] does not show.
+    ///
+    /// # Errors
+    /// [`CallError::Incomplete`] when the listing contradicts itself; see [`CallError`].
+    pub async fn paid(&self, priority: Priority) -> Result<Paid, CallError> {
+        let listed = self.list(&[("plan_type", "paid")], priority).await?;
+        let ids = listed.rows.iter().filter_map(|row| text(row, &USER_IDS)).map(CliqId::new);
+        Ok(Paid { ids: ids.collect(), pages: listed.pages })
     }
 
     /// One user by Cliq id or zuid; `None` when Cliq has no such user, which may lead only to an
@@ -125,13 +146,17 @@ impl Client {
         let mut query = vec![("fields", "all")];
         query.extend(search.map(|email| ("search", email.as_str())));
         query.extend(status.map(|status| ("status", status)));
+        self.list(&query, priority).await
+    }
+
+    async fn list(&self, query: &[(&str, &str)], priority: Priority) -> Result<Listed, CallError> {
         let listing = Listing {
             call: LIST,
             group: Group::UsersList,
             priority,
             base: &self.base,
             path: &["api", "v2", "users"],
-            query: &query,
+            query,
             rows: &["data", "users"],
             ids: &USER_IDS,
             silence: Silence::Incomplete,

@@ -89,7 +89,7 @@ impl Engine {
             return Ok(());
         }
         let mut bounds = self.bounds(tx, host.id(), now)?;
-        let sides = crate::engine::facts::Sides::nobody();
+        let sides = crate::engine::facts::Sides::nobody(now);
         let user = &row.crm_user_id;
         let look = Look { host, user, sides: &sides, cause, rearm: false, now };
         for guest in known {

@@ -5,6 +5,7 @@
 //! Only owned people whom Cliq shows as External can leave (design decision 4). Deliberately
 //! absent: the guard, and the fresh read right before the call.
 
+use super::downgrade::instead_of_leaving;
 use super::{Decision, Facts, Matched, Step, Verdict, classify, enter, keep};
 use crate::domain::membership::{Membership, Origin, State};
 use crate::domain::policy::Policy;
@@ -73,6 +74,10 @@ fn leave(policy: &Policy, facts: &Facts<'_>, mut row: Membership, now: Timestamp
     };
     let Some(cliq) = cliq else { return nothing_to_take(facts, row, now) };
     note_shown(&mut row, cliq);
+    let adds = policy.portal_adds;
+    if let Some(held) = instead_of_leaving(&row, facts.access, cliq.presence, adds, now) {
+        return held;
+    }
     if facts.home.forbids_writes() {
         return keep(row, Verdict::Conflict);
     }
@@ -145,6 +150,12 @@ fn deactivate(
         enter(&mut row, shown(cliq.presence), now);
     }
     let blocked = matches!(cliq.presence, Presence::Inactive | Presence::Unknown);
+    let adds = policy.portal_adds;
+    if let Some(held) =
+        instead_of_leaving(&row, facts.access, cliq.presence, adds, now).filter(|_| !blocked)
+    {
+        return held;
+    }
     if blocked || !row.is_owned() || facts.home.forbids_writes() {
         return keep(row, verdict);
     }

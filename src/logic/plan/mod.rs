@@ -5,6 +5,8 @@
 //! guard, which sees many people at once; what is planned here may still be held.
 
 mod class;
+mod downgrade;
+mod home;
 mod leaving;
 mod matching;
 mod verdict;
@@ -115,7 +117,7 @@ fn decide(policy: &Policy, facts: &Facts<'_>, now: Timestamp) -> Decision {
         return out(facts.membership, verdict, now);
     }
     match draft(policy, user, facts, now) {
-        Some(row) => mirror(policy, user, facts, row, now),
+        Some(row) => home::hold(facts.home, mirror(policy, user, facts, row, now)),
         None => Decision::nothing(Verdict::NoAddress),
     }
 }
@@ -123,7 +125,9 @@ fn decide(policy: &Policy, facts: &Facts<'_>, now: Timestamp) -> Decision {
 /// The reasons for which a person is left alone, whatever the ledger says.
 fn out_of_bounds(policy: &Policy, user: &CrmUser, facts: &Facts<'_>) -> Option<Verdict> {
     let Some(email) = &user.email else { return Some(Verdict::NoAddress) };
-    if policy.internal_domains.contains(email.domain()) {
+    if policy.internal_domains.contains(email.domain())
+        || facts.home.organization() == Some(&policy.organization)
+    {
         return Some(Verdict::Internal);
     }
     let cliq = match facts.cliq {
@@ -248,8 +252,13 @@ fn mirror(
         row.origin = Origin::Present;
     }
     let Matched::One(cliq) = facts.cliq else {
-        return not_in_cliq(policy, user, facts.complete, row, now);
+        let decision = not_in_cliq(policy, user, facts.complete, row, now);
+        return downgrade::hold(decision, facts.access);
     };
+    let adds = policy.portal_adds;
+    if let Some(what) = downgrade::consequence(&row, facts.access, cliq.presence, adds) {
+        return what.decision(row, cliq.presence, now);
+    }
     match cliq.presence {
         Presence::Active => joined(row, now),
         Presence::Pending => pending(row, now),

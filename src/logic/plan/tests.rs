@@ -1,5 +1,7 @@
 //! The planner against the rules it implements, and the laws of design section 5.
 
+mod downgrade;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 

@@ -1,6 +1,7 @@
 //! Why the planner decided as it did, in a word for machines and a sentence for people.
 
-use crate::domain::State;
+use crate::domain::{Home, State};
+use crate::logic::home;
 
 /// The reason of a decision.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -9,6 +10,14 @@ pub enum Verdict {
     Add,
     /// The portal is asked to lift a restriction that the bridge made.
     Restore,
+    /// Downgraded, and the standing choice is to restrict: the portal is asked to.
+    Downgraded,
+    /// The same in `observe` mode, where only an administrator can.
+    DowngradedByHand,
+    /// Restricted by the bridge, and so as long as the downgrade lasts.
+    StaysRestricted,
+    /// To be added, or taken away, when the downgrade is over.
+    HeldByDowngrade,
     /// Everything is as it should be.
     Settled,
     /// Cliq shows the invitation.
@@ -73,6 +82,8 @@ pub enum Verdict {
     Succeeded,
     /// An external member has become internal (G11).
     Released,
+    /// Nobody knows for sure who the person is or where they are at home (R3, G6, G9).
+    Home(Home),
 }
 
 impl Verdict {
@@ -81,6 +92,10 @@ impl Verdict {
         match self {
             Self::Add => "add",
             Self::Restore => "restore",
+            Self::Downgraded => "downgraded",
+            Self::DowngradedByHand => "downgraded_by_hand",
+            Self::StaysRestricted => "stays_restricted",
+            Self::HeldByDowngrade => "held_by_downgrade",
             Self::Settled => "settled",
             Self::SeenPending => "seen_pending",
             Self::SeenJoined => "seen_joined",
@@ -115,6 +130,7 @@ impl Verdict {
             Self::NotOurs => "not_ours",
             Self::Succeeded => "succeeded",
             Self::Released => "released",
+            Self::Home(home) => home.word(),
         }
     }
 
@@ -139,6 +155,7 @@ impl Verdict {
                     "Cliq does not show the person now; the membership stays \"{state}\"."
                 );
             }
+            Self::Home(home) => return home::sentence(home),
             Self::Vanished(State::Left) => {
                 "In no part of two complete listings of Cliq: the person left, and is not added \
                  again."
@@ -168,7 +185,23 @@ impl Verdict {
             Self::Succeeded => "Another CRM user is this person now; nothing is taken back.",
             Self::Released => "Has become one of the organization's own people: not ours any more.",
             Self::Add => "Active in CRM and not in Cliq: added through the portal.",
-            Self::Restore => "Active again in CRM: the bridge's own restriction is lifted.",
+            Self::Restore => {
+                "What the bridge restricted the person for is over: its restriction is lifted."
+            }
+            Self::Downgraded => {
+                "CRM Plus is downgraded and on_free_downgrade is \"restrict\": access is blocked."
+            }
+            Self::DowngradedByHand => {
+                "CRM Plus is downgraded and on_free_downgrade is \"restrict\": to be restricted in \
+                 CRM Plus, Admin panel, Users."
+            }
+            Self::StaysRestricted => {
+                "Restricted by the bridge because CRM Plus is downgraded; restored when it is not."
+            }
+            Self::HeldByDowngrade => {
+                "CRM Plus is downgraded: nobody is added to a restricted Cliq and nobody is taken away \
+                 until that is over."
+            }
             Self::Settled => "Nothing to do.",
             Self::SeenPending => "Cliq shows the invitation.",
             Self::SeenJoined => "Cliq shows the person as an active external user.",

@@ -95,8 +95,10 @@ CREATE TABLE memberships (
   parked               TEXT,
   UNIQUE (organization, crm_user_id)
 );
-CREATE INDEX memberships_email ON memberships(organization, email);
-CREATE INDEX memberships_zuid ON memberships(organization, zuid) WHERE zuid IS NOT NULL;
+-- A person is looked for in one organization, and across all.
+CREATE INDEX memberships_email ON memberships(email, organization);
+CREATE INDEX memberships_zuid ON memberships(zuid, organization) WHERE zuid IS NOT NULL;
+CREATE INDEX memberships_crm ON memberships(crm_user_id);
 -- What the invitation clock looks at.
 CREATE INDEX memberships_clock ON memberships(organization) WHERE state IN ('wanted', 'invited');
 
@@ -171,15 +173,30 @@ CREATE TABLE internals (
 CREATE INDEX internals_zuid ON internals(zuid) WHERE zuid IS NOT NULL;
 CREATE INDEX internals_email ON internals(email) WHERE email IS NOT NULL;
 
--- The home last accepted of each person, by zuid, else by address; a change is held until an
--- operator confirms it (G6).
+-- The home last accepted of each person whose home is in sight, by zuid, else by address (G6).
+-- `seen`: an account was listed there, not only a domain matched; `confirmed`: an operator said so.
 CREATE TABLE homes (
-  person     TEXT PRIMARY KEY,
-  home       TEXT NOT NULL,
-  since      INTEGER NOT NULL,
-  changed_to TEXT,
-  changed_at INTEGER
+  person    TEXT PRIMARY KEY,
+  home      TEXT NOT NULL,
+  seen      INTEGER NOT NULL,
+  confirmed INTEGER NOT NULL,
+  since     INTEGER NOT NULL
 ) WITHOUT ROWID;
+
+-- What forbids every write for a person (R3, G6, G9). `one` is the person, or the lesser of two
+-- 'organization/CRM user'; `other` the organizations, or the greater. Told once, then kept until
+-- the facts agree again.
+CREATE TABLE conflicts (
+  id      INTEGER PRIMARY KEY,
+  kind    TEXT    NOT NULL,
+  one     TEXT    NOT NULL,
+  other   TEXT    NOT NULL,
+  since   INTEGER NOT NULL,
+  told_at INTEGER,
+  UNIQUE (one, other, kind)
+);
+CREATE INDEX conflicts_other ON conflicts(other);
+CREATE INDEX conflicts_told ON conflicts(told_at) WHERE told_at IS NOT NULL;
 
 -- Join links by the SHA-256 of their token.
 CREATE TABLE joins (
@@ -261,12 +278,22 @@ CREATE INDEX audit_at ON audit(organization, at);
 CREATE TABLE organizations (
   id                TEXT PRIMARY KEY,
   subscription      TEXT NOT NULL DEFAULT 'unknown',
+  -- Time of the newest evidence, and of the last change.
   subscription_at   INTEGER,
+  subscription_since INTEGER,
   -- The `paid_type` first seen in CRM's licence details, and what the last reads of them said.
   first_paid_type   TEXT,
   plan_read         TEXT,
   plan_reads        INTEGER NOT NULL DEFAULT 0,
   downgrade_approved INTEGER NOT NULL DEFAULT 0,
+  paid_type         TEXT,
+  crm_licences      INTEGER,
+  plan_read_at      INTEGER,
+  -- Paid Cliq seats as last listed and given since, and the number at which the portal said that
+  -- none is left, with the pool that was configured then.
+  seats_used        INTEGER,
+  seats_learnt      INTEGER,
+  seats_configured  INTEGER,
   own_zuid          TEXT,
   first_snapshot_at INTEGER,
   first_run_at      INTEGER,
@@ -276,6 +303,14 @@ CREATE TABLE organizations (
   quarantine_cause  TEXT,
   probe_at          INTEGER,
   last_good_read_at INTEGER
+) WITHOUT ROWID;
+
+-- What administrators were told of a lasting state, so that it is said once and not daily.
+CREATE TABLE told (
+  organization TEXT NOT NULL,
+  what         TEXT NOT NULL,
+  about        TEXT NOT NULL,
+  PRIMARY KEY (organization, what)
 ) WITHOUT ROWID;
 
 -- CRM ids of the first complete snapshot: who was there before the bridge.

@@ -7,6 +7,7 @@
 mod batch;
 mod counts;
 mod queue;
+mod seats;
 mod work;
 
 pub use batch::{
@@ -14,6 +15,7 @@ pub use batch::{
 };
 pub use counts::{Tally, letters_since, tally, told_since, waiting};
 pub use queue::{put, rearm, withdraw};
+pub use seats::{InMotion, licences_in_motion, licences_stuck, withdraw_licences};
 pub use work::{Desk, End, cause, claim, next_due, postpone, settle};
 
 use super::{StoreError, Tx};

@@ -62,6 +62,14 @@ pub fn put(tx: &Tx<'_>, new: &NewAction<'_>, now: Timestamp) -> Result<Queued, S
             .query_row(params![id, lane.as_str(), name], |row| row.get(0))
             .optional()?;
         if let Some(id) = waiting {
+            if new.wish == Wish::Operator {
+                // What a plan began is the operator's wish now: no plan may withdraw it.
+                tx.sql()
+                    .prepare_cached(
+                        "UPDATE actions SET by_operator = 1, guarded = 0 WHERE id = ?1",
+                    )?
+                    .execute([id])?;
+            }
             return Ok(Queued::AlreadyWaiting(ActionId(id)));
         }
         supersede(tx, subject, lane, now)?;

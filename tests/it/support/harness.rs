@@ -207,6 +207,7 @@ impl Bridge {
             "organization_id": match organization {
                 "acme" => "60001234",
                 "birch" => "60005678",
+                "cedar" => "60009012",
                 other => other,
             },
             "data": { "user": { "id": user, "email": "stale@payload.example" } },

@@ -6,6 +6,7 @@
 
 pub mod clock;
 pub mod harness;
+pub mod people;
 pub mod setup;
 pub mod traces;
 

@@ -1,0 +1,145 @@
+//! The admin API of a running daemon, as the commands use it.
+//!
+//! Deliberately absent: what is asked, and how it is printed.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
+use clap::Args;
+use reqwest::Method;
+use serde_json::Value;
+use url::Url;
+
+use super::credentials;
+use crate::app::client::{client, client_over};
+use crate::config::{self, Listen, Problems};
+use crate::domain::Secret;
+
+/// Where the daemon is, and the token: from its configuration, or named.
+#[derive(Args)]
+#[group(skip)]
+pub(super) struct Door {
+    /// The daemon's configuration file: its admin address and its token are taken.
+    #[arg(long, value_name = "FILE", required_unless_present = "admin")]
+    config: Option<PathBuf>,
+    /// The admin address, such as `http://127.0.0.1:8081` or `unix:/run/cliqbridge/admin.sock`.
+    #[arg(long, value_name = "URL", requires = "token_file", conflicts_with = "config")]
+    admin: Option<String>,
+    /// The file with the admin token.
+    #[arg(long, value_name = "FILE", requires = "admin")]
+    token_file: Option<PathBuf>,
+}
+
+/// A daemon that can be asked.
+pub(super) struct Daemon {
+    http: reqwest::Client,
+    base: Url,
+    token: Secret,
+}
+
+/// Why there is nobody to ask.
+pub(super) enum Unusable {
+    /// The configuration is wrong.
+    Config(Problems),
+    /// Anything else.
+    Other(anyhow::Error),
+}
+
+/// An answer of the daemon.
+pub(super) struct Answer {
+    pub(super) good: bool,
+    pub(super) body: Value,
+}
+
+impl Answer {
+    /// The daemon's own sentence about a refusal.
+    pub(super) fn detail(&self) -> String {
+        let said = self.body["detail"].as_str().or_else(|| self.body["title"].as_str());
+        said.unwrap_or("the daemon refused without saying why").to_owned()
+    }
+}
+
+impl Door {
+    /// Makes ready to ask. Nothing is sent yet.
+    pub(super) fn open(&self) -> Result<Daemon, Unusable> {
+        if let Some(file) = &self.config {
+            let config = config::load(file, credentials().as_deref()).map_err(Unusable::Config)?;
+            let listen = config.server.admin_listen;
+            return daemon(&listen, config.admin.bootstrap_token).map_err(Unusable::Other);
+        }
+        self.named().map_err(Unusable::Other)
+    }
+
+    fn named(&self) -> anyhow::Result<Daemon> {
+        let (Some(admin), Some(file)) = (&self.admin, &self.token_file) else {
+            bail!("name the daemon: --config FILE, or --admin URL with --token-file FILE");
+        };
+        let text = std::fs::read_to_string(file)
+            .with_context(|| format!("{} cannot be read", file.display()))?;
+        let token = Secret::new(text.trim().as_bytes().to_vec());
+        if let Some(path) = admin.strip_prefix("unix:") {
+            return daemon(&Listen::Unix(path.into()), token);
+        }
+        let base = Url::parse(admin)
+            .ok()
+            .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+            .with_context(|| {
+                format!("--admin {admin}: write http://ADDRESS:PORT or unix:/path/of/the.sock")
+            })?;
+        Ok(Daemon { http: client()?, base, token })
+    }
+}
+
+fn daemon(listen: &Listen, token: Secret) -> anyhow::Result<Daemon> {
+    let (http, base) = match listen {
+        Listen::Tcp(address) => (client()?, format!("http://{address}/")),
+        // The name is not looked up: every connection goes to the socket.
+        Listen::Unix(path) => (client_over(path)?, "http://localhost/".to_owned()),
+    };
+    Ok(Daemon { http, base: Url::parse(&base).context("the admin address")?, token })
+}
+
+impl Daemon {
+    /// Reads below `/api/v1`.
+    pub(super) async fn get(
+        &self,
+        path: &[&str],
+        query: &[(&str, &str)],
+    ) -> anyhow::Result<Answer> {
+        self.ask(Method::GET, path, query).await
+    }
+
+    /// Commands below `/api/v1`, without a body.
+    pub(super) async fn post(
+        &self,
+        path: &[&str],
+        query: &[(&str, &str)],
+    ) -> anyhow::Result<Answer> {
+        self.ask(Method::POST, path, query).await
+    }
+
+    async fn ask(
+        &self,
+        method: Method,
+        path: &[&str],
+        query: &[(&str, &str)],
+    ) -> anyhow::Result<Answer> {
+        let mut url = self.base.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().extend(["api", "v1"]).extend(path);
+        }
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        let token = self.token.expose_text().context("the admin token is not text")?;
+        let sent = self.http.request(method, url).bearer_auth(token).send().await;
+        let answer = sent.map_err(reqwest::Error::without_url).context(
+            "the daemon does not answer at its admin address; does it run, and is that the address?",
+        )?;
+        let good = answer.status().is_success();
+        let text = answer.text().await.unwrap_or_default();
+        let body = serde_json::from_str(&text)
+            .context("what answers at the admin address is not a cliqbridge")?;
+        Ok(Answer { good, body })
+    }
+}

@@ -1,0 +1,250 @@
+//! `memberships`: lists them, and acts on one, several, or all that a filter finds.
+//!
+//! Deliberately absent: which act is allowed when; the daemon says so, for a dry run too.
+
+use std::io::IsTerminal as _;
+
+use anyhow::bail;
+use clap::{Args, ValueEnum};
+use serde_json::{Value, json};
+
+use super::admin::{Daemon, Door, Unusable};
+use super::{Outcome, print, say};
+use crate::domain::Verb;
+
+/// Rows asked for at once, the API's maximum.
+const PAGE: &str = "200";
+
+/// Columns of the list, and the keys they show.
+const COLUMNS: [(&str, &str); 7] = [
+    ("ID", "id"),
+    ("ORGANIZATION", "organization"),
+    ("EMAIL", "email"),
+    ("STATE", "state"),
+    ("ORIGIN", "origin"),
+    ("LICENCE", "licence"),
+    ("SINCE", "since"),
+];
+
+#[derive(Args)]
+pub(super) struct MembershipsOptions {
+    #[command(flatten)]
+    door: Door,
+    /// What to do with them; without it they are listed.
+    #[arg(value_enum)]
+    verb: Option<VerbName>,
+    /// Whom, by membership id (`mem-12`).
+    #[arg(value_name = "ID", conflicts_with_all = ["organization", "state", "q"])]
+    ids: Vec<String>,
+    /// Only this organization.
+    #[arg(long)]
+    organization: Option<String>,
+    /// Only this state, such as `joined`.
+    #[arg(long)]
+    state: Option<String>,
+    /// Only who has this in the address, the name or the CRM id.
+    #[arg(long)]
+    q: Option<String>,
+    /// Say what would be done, and do nothing.
+    #[arg(long, requires = "verb")]
+    dry_run: bool,
+    /// Do it to everybody whom the filter finds, without a dry run first.
+    #[arg(long, requires = "verb")]
+    yes: bool,
+    /// Print one JSON document.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum VerbName {
+    /// Invite again, also who declined or let it expire.
+    Resend,
+    /// Block access, reversibly.
+    Restrict,
+    /// Lift what the bridge or an operator restricted.
+    Restore,
+    /// Give a paid Cliq licence.
+    AssignLicence,
+    /// Take the paid licence back; the person stays an external user.
+    RevokeLicence,
+    /// Take over who was there before the bridge.
+    Adopt,
+    /// Stop owning: nothing is planned against the person any more.
+    Release,
+}
+
+impl VerbName {
+    fn verb(self) -> Verb {
+        match self {
+            Self::Resend => Verb::Resend,
+            Self::Restrict => Verb::Restrict,
+            Self::Restore => Verb::Restore,
+            Self::AssignLicence => Verb::AssignLicence,
+            Self::RevokeLicence => Verb::RevokeLicence,
+            Self::Adopt => Verb::Adopt,
+            Self::Release => Verb::Release,
+        }
+    }
+}
+
+/// What came of one command.
+struct Line {
+    id: String,
+    email: Option<String>,
+    good: bool,
+    said: String,
+    action: Option<String>,
+}
+
+pub(super) async fn run(options: &MembershipsOptions) -> anyhow::Result<Outcome> {
+    let daemon = match options.door.open() {
+        Ok(daemon) => daemon,
+        Err(Unusable::Config(problems)) => {
+            say(&problems.to_string());
+            return Ok(Outcome::BadConfig);
+        }
+        Err(Unusable::Other(error)) => return Err(error),
+    };
+    let Some(verb) = options.verb.map(VerbName::verb) else {
+        return list(options, &daemon).await;
+    };
+    let people = if options.ids.is_empty() {
+        if options.organization.is_none() {
+            say("error: name memberships (mem-12), or everybody of one: --organization X");
+            return Ok(Outcome::BadConfig);
+        }
+        if !options.yes && !options.dry_run {
+            say(&format!(
+                "error: {verb} for everybody whom the filter finds takes --yes; --dry-run shows whom"
+            ));
+            return Ok(Outcome::BadConfig);
+        }
+        let named = |row: &Value| Some((row["id"].as_str()?.to_owned(), text(row, "email")));
+        find(options, &daemon).await?.iter().filter_map(named).collect()
+    } else {
+        options.ids.iter().map(|id| (id.clone(), None)).collect::<Vec<_>>()
+    };
+    let mut lines = Vec::new();
+    for (id, email) in people {
+        let line = act(&daemon, verb, &id, email, options.dry_run).await?;
+        if !options.json {
+            print(&spoken(&line));
+        }
+        lines.push(line);
+    }
+    let failed = lines.iter().filter(|line| !line.good).count();
+    if options.json {
+        print(&document(verb, options.dry_run, &lines).to_string());
+    } else if lines.is_empty() {
+        say("nobody matches");
+    }
+    Ok(if failed == 0 { Outcome::Good } else { Outcome::Failed })
+}
+
+async fn act(
+    daemon: &Daemon,
+    verb: Verb,
+    id: &str,
+    email: Option<String>,
+    dry_run: bool,
+) -> anyhow::Result<Line> {
+    let query: &[(&str, &str)] = if dry_run { &[("dry_run", "true")] } else { &[] };
+    let answer = daemon.post(&["memberships", id, verb.as_str()], query).await?;
+    let action = text(&answer.body, "action_id");
+    let said = match (&action, answer.good, dry_run) {
+        (_, false, _) => answer.detail(),
+        (_, true, true) => format!("{verb}: would be done"),
+        (Some(action), true, false) => format!("{verb}: queued as {action}"),
+        (None, true, false) => {
+            format!("{verb}: done, now {}", text(&answer.body, "state").unwrap_or_default())
+        }
+    };
+    let email = email.or_else(|| text(&answer.body, "email"));
+    Ok(Line { id: id.to_owned(), email, good: answer.good, said, action })
+}
+
+fn spoken(line: &Line) -> String {
+    let who = line.email.as_ref().map_or(String::new(), |email| format!(" {email}"));
+    let failed = if line.good { "" } else { "FAILED: " };
+    format!("{}{who}: {failed}{}", line.id, line.said)
+}
+
+fn document(verb: Verb, dry_run: bool, lines: &[Line]) -> Value {
+    let results: Vec<Value> = lines
+        .iter()
+        .map(|line| {
+            json!({
+                "id": line.id, "email": line.email, "ok": line.good, "detail": line.said,
+                "action_id": line.action,
+            })
+        })
+        .collect();
+    let failed = lines.iter().filter(|line| !line.good).count();
+    json!({
+        "verb": verb.as_str(), "dry_run": dry_run, "results": results,
+        "ok": lines.len() - failed, "failed": failed,
+    })
+}
+
+async fn list(options: &MembershipsOptions, daemon: &Daemon) -> anyhow::Result<Outcome> {
+    let rows = find(options, daemon).await?;
+    if options.json {
+        print(&json!({ "items": rows }).to_string());
+        return Ok(Outcome::Good);
+    }
+    let cells = |row: &Value| COLUMNS.map(|(_, key)| text(row, key).unwrap_or("-".to_owned()));
+    let rows: Vec<[String; COLUMNS.len()]> = rows.iter().map(cells).collect();
+    if std::io::stdout().is_terminal() {
+        table(&rows);
+    } else {
+        for row in &rows {
+            print(&row.join("\t"));
+        }
+    }
+    Ok(Outcome::Good)
+}
+
+/// Every membership that the filter finds, over all pages.
+async fn find(options: &MembershipsOptions, daemon: &Daemon) -> anyhow::Result<Vec<Value>> {
+    let mut rows = Vec::new();
+    let mut cursor: Option<String> = None;
+    loop {
+        let mut query = vec![("limit", PAGE)];
+        for (key, value) in
+            [("organization", &options.organization), ("state", &options.state), ("q", &options.q)]
+        {
+            query.extend(value.as_deref().map(|value| (key, value)));
+        }
+        query.extend(cursor.as_deref().map(|cursor| ("cursor", cursor)));
+        let answer = daemon.get(&["memberships"], &query).await?;
+        if !answer.good {
+            bail!("{}", answer.detail());
+        }
+        let page = answer.body["items"].as_array().cloned().unwrap_or_default();
+        let next = text(&answer.body, "next_cursor").filter(|_| !page.is_empty());
+        rows.extend(page);
+        match next {
+            Some(next) => cursor = Some(next),
+            None => return Ok(rows),
+        }
+    }
+}
+
+fn table(rows: &[[String; COLUMNS.len()]]) {
+    let head = COLUMNS.map(|(title, _)| title.to_owned());
+    let mut widths = head.clone().map(|cell| cell.chars().count());
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    for row in std::iter::once(&head).chain(rows) {
+        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
+        print(cells.collect::<Vec<_>>().join("  ").trim_end());
+    }
+}
+
+fn text(row: &Value, key: &str) -> Option<String> {
+    row[key].as_str().map(str::to_owned)
+}

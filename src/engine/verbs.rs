@@ -1,0 +1,229 @@
+//! An operator's commands for single memberships: checked against the ledger, written down with the
+//! operator as actor, and carried out by the same desks as everything else.
+//!
+//! Deliberately absent: a verb that removes. And the second key: that Cliq shows the person as
+//! external is asked at the moment of the write.
+
+use super::licences::pool_is_used_up;
+use super::subscription::Refused;
+use super::{Desk, Engine, Host};
+use crate::domain::membership::{Membership, Origin, State};
+use crate::domain::{
+    ActionId, HintKind, Lane, MembershipId, Operation, OrgId, PortalVerb, Timestamp, Verb,
+};
+use crate::logic::plan::renew;
+use crate::logic::verbs::{self, Ruling};
+use crate::store::audit::{self, Entry};
+use crate::store::outbox::{self, Cause, NewAction, Queued, Wish};
+use crate::store::{StoreError, Tx, hints, ledger};
+
+/// Steps that tell whose a restriction is: the newest of them stands.
+const RESTRICTIONS: &[&str] = &["restricted", "restored", "seen_joined"];
+
+/// What a command came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ordered {
+    /// A change outside is queued.
+    Queued(ActionId),
+    /// The membership is as it was asked for.
+    Settled(Box<Membership>),
+}
+
+impl Engine {
+    /// Carries out a command, or with `dry_run` only says what would come of it.
+    ///
+    /// # Errors
+    /// [`Refused::Missing`] and [`Refused::Forbidden`], with what to do instead.
+    pub async fn order(
+        &self,
+        id: MembershipId,
+        verb: Verb,
+        dry_run: bool,
+    ) -> Result<Ordered, Refused> {
+        let engine = self.clone();
+        let (organization, done) = self
+            .inner
+            .store
+            .write("order", move |tx| engine.order_in(tx, id, verb, dry_run))
+            .await?
+            .ok_or(Refused::Missing("membership"))?;
+        self.wake(&Desk::Hints(organization.clone()));
+        self.wake_outbox(&organization);
+        done.map_err(Refused::Forbidden)
+    }
+
+    #[expect(clippy::type_complexity, reason = "missing, refused with a sentence, or done")]
+    fn order_in(
+        &self,
+        tx: &Tx<'_>,
+        id: MembershipId,
+        verb: Verb,
+        dry_run: bool,
+    ) -> Result<Option<(OrgId, Result<Ordered, String>)>, StoreError> {
+        let Some(row) = ledger::get(tx, id)? else { return Ok(None) };
+        let organization = row.organization.clone();
+        let Some(host) = self.host(&organization) else {
+            let why = format!("{organization} is not in the configuration any more.");
+            return Ok(Some((organization, Err(why))));
+        };
+        let newest = audit::newest_of(tx, id, RESTRICTIONS)?;
+        let by_us = newest.is_some_and(|(_, event)| event == "restricted");
+        let done = match verbs::rule(verb, &host.policy, &row, by_us) {
+            Ruling::Forbidden(why) => Err(why),
+            Ruling::AlreadySo => Ok(Ordered::Settled(Box::new(row))),
+            Ruling::Go => match shortage(tx, host, verb)? {
+                Some(why) => Err(why),
+                None if dry_run => Ok(Ordered::Settled(Box::new(row))),
+                None => Ok(self.obey(tx, host, row, verb)?),
+            },
+        };
+        Ok(Some((organization, done)))
+    }
+
+    fn obey(
+        &self,
+        tx: &Tx<'_>,
+        host: &Host,
+        row: Membership,
+        verb: Verb,
+    ) -> Result<Ordered, StoreError> {
+        let now = self.now();
+        match verb {
+            Verb::Resend => self.begin_again(tx, row, now),
+            Verb::Adopt => settled(tx, row, verb, |row| row.origin = Origin::Adopted, now),
+            Verb::Release => {
+                let why = "the bridge does not own the membership any more";
+                let boot = self.inner.boot;
+                for lane in [Lane::Access, Lane::Licence] {
+                    outbox::withdraw(tx, row.id, lane, boot, why, now)?;
+                }
+                settled(tx, row, verb, |row| row.origin = Origin::Present, now)
+            }
+            Verb::Restrict if row.state == State::Restricted => {
+                settled(tx, row, verb, |row| row.restricted_by_bridge = false, now)
+            }
+            Verb::Restrict => queue(tx, host, &row, verb, PortalVerb::Restrict, now),
+            Verb::Restore => queue(tx, host, &row, verb, PortalVerb::Restore, now),
+            Verb::AssignLicence => queue(tx, host, &row, verb, PortalVerb::AssignLicence, now),
+            Verb::RevokeLicence => queue(tx, host, &row, verb, PortalVerb::RevokeLicence, now),
+        }
+    }
+
+    /// A new generation: the planner takes it from here, whether Cliq still shows an invitation or
+    /// the person has to be added again.
+    fn begin_again(
+        &self,
+        tx: &Tx<'_>,
+        row: Membership,
+        now: Timestamp,
+    ) -> Result<Ordered, StoreError> {
+        for lane in [Lane::Letter, Lane::Notice] {
+            outbox::withdraw(tx, row.id, lane, self.inner.boot, "invited anew", now)?;
+        }
+        hints::put(tx, &row.organization, &row.crm_user_id, HintKind::Present, None, now)?;
+        let anew = |row: &mut Membership| {
+            row.state = State::Wanted;
+            row.since = now;
+            renew(row);
+        };
+        settled(tx, row, Verb::Resend, anew, now)
+    }
+
+    /// Takes over everybody in the organization who was there before the bridge. Answers how many.
+    ///
+    /// # Errors
+    /// [`Refused::Missing`] for an unknown organization.
+    pub async fn adopt_all(&self, organization: &str) -> Result<u32, Refused> {
+        let id = self.named_host(organization)?.id().clone();
+        let now = self.now();
+        let adopted = self
+            .inner
+            .store
+            .write("adopt all", move |tx| {
+                let mut adopted = 0;
+                for row in ledger::of_origin(tx, &id, Origin::Present)? {
+                    settled(tx, row, Verb::Adopt, |row| row.origin = Origin::Adopted, now)?;
+                    adopted += 1;
+                }
+                Ok(adopted)
+            })
+            .await?;
+        Ok(adopted)
+    }
+}
+
+/// Why a licence cannot be given now, if so.
+fn shortage(tx: &Tx<'_>, host: &Host, verb: Verb) -> Result<Option<String>, StoreError> {
+    if verb == Verb::AssignLicence { pool_is_used_up(tx, host) } else { Ok(None) }
+}
+
+/// Changes the ledger alone.
+fn settled(
+    tx: &Tx<'_>,
+    before: Membership,
+    verb: Verb,
+    change: impl FnOnce(&mut Membership),
+    now: Timestamp,
+) -> Result<Ordered, StoreError> {
+    let mut row = before.clone();
+    change(&mut row);
+    ledger::put(tx, &row)?;
+    let reason = match verb {
+        Verb::Resend => "An operator asked for a fresh invitation.",
+        Verb::Adopt => "An operator took the membership over.",
+        Verb::Release => "An operator gave the membership out of the bridge's hands.",
+        _ => "An operator restricts the person: no plan lifts it.",
+    };
+    let (before, after) = (audit::facts(&before), audit::facts(&row));
+    note(tx, &row, verb.as_str(), reason, Some((before, after)), None, now)?;
+    Ok(Ordered::Settled(Box::new(row)))
+}
+
+/// Queues a call of the portal.
+fn queue(
+    tx: &Tx<'_>,
+    host: &Host,
+    row: &Membership,
+    verb: Verb,
+    operation: PortalVerb,
+    now: Timestamp,
+) -> Result<Ordered, StoreError> {
+    let reason = format!("An operator asked for it: {verb}.");
+    let new = NewAction {
+        organization: host.id(),
+        membership: Some(row),
+        operation: Operation::Portal(operation),
+        reason: &reason,
+        cause: Cause::default(),
+        wish: Wish::Operator,
+        not_before: now,
+    };
+    let (Queued::New(id) | Queued::AlreadyWaiting(id)) = outbox::put(tx, &new, now)?;
+    let event = format!("{}_asked", operation.as_str());
+    note(tx, row, &event, &reason, None, Some(id), now)?;
+    Ok(Ordered::Queued(id))
+}
+
+fn note(
+    tx: &Tx<'_>,
+    row: &Membership,
+    event: &str,
+    reason: &str,
+    change: Option<(serde_json::Value, serde_json::Value)>,
+    action: Option<ActionId>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let (before, after) = change.unzip();
+    let entry = Entry {
+        organization: &row.organization,
+        membership: Some(row.id),
+        actor: "operator",
+        event,
+        reason,
+        before,
+        after,
+        cause: Cause::default(),
+        action,
+    };
+    audit::record(tx, &entry, now)
+}
