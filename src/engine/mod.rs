@@ -44,6 +44,7 @@ use crate::store::outbox::Desk as OutboxDesk;
 use crate::store::{Store, StoreError};
 
 pub use accept::{AcceptError, Incoming, Receipt};
+pub use channels::{ChannelView, GuestView};
 pub use failures::remedy;
 pub use host::Host;
 pub use people_views::{
@@ -189,6 +190,7 @@ struct Inner {
     depth: accept::Depth,
     refused: accept::Refused,
     subscribers: notices::Subscribers,
+    inviters: channels::Inviters,
 }
 
 impl Engine {
@@ -211,6 +213,7 @@ impl Engine {
             depth: accept::Depth::default(),
             refused: accept::Refused::default(),
             subscribers: notices::Subscribers::default(),
+            inviters: channels::Inviters::default(),
         };
         Self { inner: Arc::new(inner) }
     }

@@ -6,6 +6,8 @@
 
 pub mod audit;
 pub mod boots;
+pub mod channels;
+pub mod guests;
 pub mod hints;
 pub mod inbox;
 pub mod joins;
