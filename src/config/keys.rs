@@ -148,21 +148,59 @@ pub(super) const ALL: &[(&str, &[&str])] = &[
     ("budgets", BUDGETS),
 ];
 
-/// Keys that nobody may set, each with the rule that forbids it.
+/// Keys that nobody may set, each with the rule that forbids it: in whatever table somebody tries.
 pub(super) const FORBIDDEN: &[(&str, &str)] = &[
-    ("team", TEAM),
-    ("teams", TEAM),
-    ("level", "a channel's level is not in the file; doctor and the run see it in Cliq (R28)"),
+    ("add_external", DOOR),
+    ("add_users", DOOR),
+    ("mfa", POLICY),
+    ("require_mfa", POLICY),
+    ("policy", POLICY),
+    ("policies", POLICY),
+    ("user_policies", POLICY),
+    ("allowed_ips", POLICY),
+    ("config_push", POLICY),
+    ("push_config", POLICY),
     ("role", ROLE),
+    ("roles", ROLE),
     ("set_role", ROLE),
     ("assign_role", ROLE),
+    ("cliq_role", ROLE),
+    ("team", TEAM),
+    ("teams", TEAM),
+    ("team_ids", TEAM),
+    ("add_to_team", TEAM),
+    ("team_channel", TEAM),
+    ("team_channels", TEAM),
     (
-        "remove_if_inactive",
-        "Cliq shows no login activity of external users (R34), so nobody can be removed for it; \
-         remove the key",
+        "level",
+        "a channel's level is not in the file, the run sees it in Cliq; a team channel never takes \
+         an external user (R27, R28); remove the key",
     ),
+    ("fields", FIELDS),
+    ("field_map", FIELDS),
+    ("field_mapping", FIELDS),
+    ("update_fields", FIELDS),
+    ("profile_fields", FIELDS),
+    ("sync_fields", FIELDS),
+    ("remove_if_inactive", INACTIVE),
+    ("restrict_if_inactive", INACTIVE),
+    ("inactive_after", INACTIVE),
+    ("inactivity", INACTIVE),
+    ("external_contacts", INVITER),
+    ("inviter", INVITER),
 ];
+const DOOR: &str = "nobody is added through Cliq or its admin panel (R7, R31): CRM Plus is the only \
+                    door; write organizations.portal";
+const POLICY: &str = "the organization's configurations, MFA, policies and allowed IPs do not apply \
+                      to external users (R20, R21, R22, R23), so nothing is pushed to them; remove \
+                      the key. GET /api/v1/compliance lists who is outside";
 const TEAM: &str = "an external user cannot be part of a team or of a team channel (R27, R28); \
                     remove the key";
 const ROLE: &str = "Cliq assigns external users a fixed role that admins cannot change (R24, R25); \
                     remove the key";
+const FIELDS: &str = "which fields of an external user may be updated is not told by any API (R32), \
+                      so the bridge writes none; remove the key";
+const INACTIVE: &str = "Cliq shows no login activity of external users (R34), so nobody can be \
+                        removed for it; remove the key";
+const INVITER: &str = "an external user cannot add external contacts or people to external channels \
+                       (R35, R36): the OAuth user of the organization invites; remove the key";

@@ -313,11 +313,11 @@ fn join(path: &str, key: &str) -> String {
 
 /// What to say about a key that nobody reads.
 fn unknown(written: &str, meant: Option<&str>) -> String {
-    if let Some((_, rule)) = keys::FORBIDDEN.iter().find(|(key, _)| *key == written) {
-        return (*rule).to_owned();
-    }
     if let Some(meant) = meant {
         return format!("unknown key; did you mean {meant}?");
+    }
+    if let Some((_, rule)) = keys::FORBIDDEN.iter().find(|(key, _)| *key == written) {
+        return (*rule).to_owned();
     }
     let elsewhere = keys::ALL.iter().find(|(_, known)| known.contains(&written));
     match elsewhere {

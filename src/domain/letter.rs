@@ -40,6 +40,16 @@ pub enum Kind {
     },
 }
 
+impl Kind {
+    /// Which letter of the generation it is, from 1: part of its `Message-ID` and its join link.
+    pub fn send(self) -> u32 {
+        match self {
+            Self::First => 1,
+            Self::Reminder { number } => number.saturating_add(1),
+        }
+    }
+}
+
 /// The facts of an invitation, from which a letter and a bot notice are rendered.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Invitation {

@@ -39,7 +39,7 @@ pub use ids::{
 pub use join::{JoinAnswer, JoinOutcome, JoinView, OpenInvitation};
 pub use letter::{Letter, Notice};
 pub use membership::{Membership, Origin, State};
-pub use person::Home;
+pub use person::{Accepted, Home, Who};
 pub use secret::Secret;
 pub use time::Timestamp;
 pub use verb::Verb;

@@ -2,11 +2,12 @@
 
 use super::facts::Sides;
 use super::guard::Bounds;
+use super::people::Sight;
 use super::subscription::access_for;
 use super::{Engine, Host};
 use crate::domain::letter::Notice;
 use crate::domain::membership::{Membership, State};
-use crate::domain::{CrmUserId, Home, Lane, Operation, OrgId, PortalVerb, Standing, Timestamp};
+use crate::domain::{CrmUserId, Lane, Operation, OrgId, PortalVerb, Standing, Timestamp};
 use crate::logic::plan::{Decision, Facts, Matched, Step, Verdict, matching, of_ledger, plan_one};
 use crate::store::audit::{self, Entry};
 use crate::store::outbox::{self, Cause, NewAction, Wish};
@@ -36,7 +37,7 @@ impl Engine {
         look: &Look<'_>,
         bounds: &mut Bounds,
     ) -> Result<Verdict, StoreError> {
-        let (known, mut decision) = decide(tx, look)?;
+        let (known, mut decision, sight) = self.decide(tx, look)?;
         let held = self.hold_back(tx, look, known.as_ref(), &mut decision, bounds)?;
         if let Some(row) = known.as_ref().filter(|_| !held)
             && is_off(look, row, &decision)
@@ -58,6 +59,9 @@ impl Engine {
         }
         if let (true, Some(row)) = (look.rearm, &row) {
             outbox::rearm(tx, row.id, Lane::Licence, look.now)?;
+        }
+        if let Some(sight) = &sight {
+            self.note_sight(tx, look, sight, row.as_ref(), &decision.verdict)?;
         }
         self.tell_of(tx, look, known.as_ref(), row.as_ref(), &decision.verdict)?;
         self.take_steps(tx, look, &decision, row.as_mut())?;
@@ -160,6 +164,65 @@ impl Engine {
         self.tell_admins(tx, organization, &notice, look.cause, look.now)
     }
 
+    /// Decides for one person without writing anything.
+    pub(super) fn decide(
+        &self,
+        tx: &Tx<'_>,
+        look: &Look<'_>,
+    ) -> Result<(Option<Membership>, Decision, Option<Sight>), StoreError> {
+        let (host, sides) = (look.host, look.sides);
+        let user = sides.roster.get(look.user);
+        let mut known = ledger::by_user(tx, host.id(), look.user)?;
+        let mut rival = sides.doubles.contains(look.user);
+        if let Some((user, email)) = user.and_then(|user| Some((user, user.email.as_ref()?))) {
+            let zuid = user.zuid.as_ref();
+            for other in ledger::namesakes(tx, host.id(), look.user, zuid, email)? {
+                match relation(sides, &other) {
+                    Relation::Rival => rival = true,
+                    Relation::Predecessor if known.is_none() => known = Some(other),
+                    Relation::Predecessor => {}
+                }
+            }
+        }
+        let org = orgs::state(tx, host.id())?;
+        let was_there_before =
+            org.first_snapshot_at.is_none() || orgs::in_baseline(tx, host.id(), look.user)?;
+        let mut asked = known.clone();
+        if let (true, Some(row)) = (look.rearm, &mut asked) {
+            row.parked = None;
+        }
+        let cliq = match (user, &known) {
+            (Some(user), known) => matching(user, known.as_ref(), &sides.directory),
+            (None, Some(known)) => of_ledger(known, &sides.directory),
+            (None, None) => Matched::Nobody,
+        };
+        let claimed = match (cliq, user) {
+            (Matched::One(row), None) => sides.claims.hold(row),
+            (Matched::One(row), Some(user)) => {
+                user.standing != Standing::Active && sides.claims.hold(row)
+            }
+            _ => false,
+        };
+        let sight = self.sight_of(tx, host.id(), user, known.as_ref())?;
+        let home = sight.as_ref().map(Sight::verdict).unwrap_or_default();
+        let facts = Facts {
+            crm: user,
+            cliq,
+            membership: asked.as_ref(),
+            rival,
+            claimed,
+            was_there_before,
+            complete: sides.complete,
+            home: &home,
+            access: access_for(tx, host, known.as_ref())?,
+        };
+        let mut decision = plan_one(&host.policy, &facts, look.now);
+        if decision.ledger.is_none() && asked != known {
+            decision.ledger = asked;
+        }
+        Ok((known, decision, sight))
+    }
+
     /// Whether the invitation cap has counted this person within its window.
     pub(super) fn is_counted(
         &self,
@@ -223,62 +286,6 @@ impl Engine {
         }
         Ok(())
     }
-}
-
-/// Decides for one person without writing anything.
-pub(super) fn decide(
-    tx: &Tx<'_>,
-    look: &Look<'_>,
-) -> Result<(Option<Membership>, Decision), StoreError> {
-    let (host, sides) = (look.host, look.sides);
-    let user = sides.roster.get(look.user);
-    let mut known = ledger::by_user(tx, host.id(), look.user)?;
-    let mut rival = sides.doubles.contains(look.user);
-    if let Some((user, email)) = user.and_then(|user| Some((user, user.email.as_ref()?))) {
-        let zuid = user.zuid.as_ref();
-        for other in ledger::namesakes(tx, host.id(), look.user, zuid, email)? {
-            match relation(sides, &other) {
-                Relation::Rival => rival = true,
-                Relation::Predecessor if known.is_none() => known = Some(other),
-                Relation::Predecessor => {}
-            }
-        }
-    }
-    let org = orgs::state(tx, host.id())?;
-    let was_there_before =
-        org.first_snapshot_at.is_none() || orgs::in_baseline(tx, host.id(), look.user)?;
-    let mut asked = known.clone();
-    if let (true, Some(row)) = (look.rearm, &mut asked) {
-        row.parked = None;
-    }
-    let cliq = match (user, &known) {
-        (Some(user), known) => matching(user, known.as_ref(), &sides.directory),
-        (None, Some(known)) => of_ledger(known, &sides.directory),
-        (None, None) => Matched::Nobody,
-    };
-    let claimed = match (cliq, user) {
-        (Matched::One(row), None) => sides.claims.hold(row),
-        (Matched::One(row), Some(user)) => {
-            user.standing != Standing::Active && sides.claims.hold(row)
-        }
-        _ => false,
-    };
-    let facts = Facts {
-        crm: user,
-        cliq,
-        membership: asked.as_ref(),
-        rival,
-        claimed,
-        was_there_before,
-        complete: sides.complete,
-        home: &Home::Elsewhere,
-        access: access_for(tx, host, known.as_ref())?,
-    };
-    let mut decision = plan_one(&host.policy, &facts, look.now);
-    if decision.ledger.is_none() && asked != known {
-        decision.ledger = asked;
-    }
-    Ok((known, decision))
 }
 
 /// Records what changed.

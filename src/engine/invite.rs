@@ -2,18 +2,13 @@
 //!
 //! Deliberately absent: when, which is the planner's and the invitation clock's; and the words.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use sha2::{Digest, Sha256};
-
 use super::{Engine, Host};
 use crate::domain::letter::{Invitation, Kind};
 use crate::domain::membership::Membership;
 use crate::domain::{Operation, Timestamp};
 use crate::logic::invitation::after_quiet;
-use crate::store::joins::JoinLink;
 use crate::store::outbox::{self, Cause, NewAction, Queued, Wish};
-use crate::store::{StoreError, Tx, joins, ledger};
+use crate::store::{StoreError, Tx, ledger};
 
 impl Engine {
     /// Queues the first letter and the bot notice of an invitation, once per generation (R9). The
@@ -31,6 +26,7 @@ impl Engine {
         }
         row.sends += 1;
         ledger::put(tx, row)?;
+        self.put_link(tx, row, Kind::First, now)?;
         let invitation = self.invitation(tx, host, row, Kind::First, now)?;
         let mut operations = Vec::new();
         if self.inner.settings.send_invitations {
@@ -67,7 +63,9 @@ impl Engine {
     ) -> Result<bool, StoreError> {
         let sends = row.sends;
         row.sends += 1;
-        let invitation = self.invitation(tx, host, row, Kind::Reminder { number }, now)?;
+        let kind = Kind::Reminder { number };
+        self.put_link(tx, row, kind, now)?;
+        let invitation = self.invitation(tx, host, row, kind, now)?;
         let by_bot = self.has_a_bot_for(host, &row.email);
         let operation =
             if by_bot { Operation::BotNotice(invitation) } else { Operation::Letter(invitation) };
@@ -87,10 +85,15 @@ impl Engine {
         Ok(true)
     }
 
-    /// The facts of the person's invitation as of now; its join link is new with each send.
-    fn invitation(
+    /// The facts of the person's invitation as of now. Its `join_url` is where joining leads on to;
+    /// what is sent points to our page instead.
+    #[expect(
+        clippy::unnecessary_wraps,
+        reason = "what waits for the person is read from the store"
+    )]
+    pub(super) fn invitation(
         &self,
-        tx: &Tx<'_>,
+        _tx: &Tx<'_>,
         host: &Host,
         row: &Membership,
         kind: Kind,
@@ -104,7 +107,7 @@ impl Engine {
             email: row.email.as_str().to_owned(),
             organization: host.settings.name.clone(),
             invited_by: row.invited_by.clone(),
-            join_url: self.join_link(tx, row, now)?,
+            join_url: row.join_url.clone().unwrap_or_else(|| host.join_url.clone()),
             invited_at: invited_at.to_rfc3339(),
             expires_at: (invited_at + self.inner.settings.timing.expire_after).to_rfc3339(),
             language: row.language.clone(),
@@ -115,26 +118,6 @@ impl Engine {
             thread: (kind != Kind::First).then(|| self.letter_key(row, 1)),
             unsubscribe: None,
         })
-    }
-
-    /// The address of the person's join page for the current send. The token comes out the same
-    /// when the letter is made again; only its hash is kept (design section 11).
-    fn join_link(
-        &self,
-        tx: &Tx<'_>,
-        row: &Membership,
-        now: Timestamp,
-    ) -> Result<String, StoreError> {
-        let parts = [row.id.to_string(), row.generation.to_string(), row.sends.to_string()];
-        let token =
-            URL_SAFE_NO_PAD.encode(self.keyed_bytes("join", &parts.each_ref().map(|p| p.as_str())));
-        let hash: [u8; 32] = Sha256::digest(token.as_bytes()).into();
-        let link = JoinLink { membership: row.id, generation: row.generation, send: row.sends };
-        joins::put(tx, &hash, link, now)?;
-        Ok(format!(
-            "{}/join/{token}",
-            self.inner.settings.public_url.as_str().trim_end_matches('/')
-        ))
     }
 
     /// The Message-ID of a send: equal over retries.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Engine;
 use super::deliver::Effect;
-use crate::domain::letter::{Invitation, Kind, Letter, Notice};
+use crate::domain::letter::{Invitation, Letter, Notice};
 use crate::domain::membership::State;
 use crate::domain::{Action, Email, Failure, Timestamp};
 use crate::logic::letter;
@@ -53,12 +53,9 @@ impl Engine {
         let Ok(to) = Email::parse(&invitation.email) else {
             return Ok(Ok(Effect::Needless("the address is not one")));
         };
-        let send = match invitation.kind {
-            Kind::First => 1,
-            Kind::Reminder { number } => number + 1,
-        };
-        let key = self.letter_key(&row, send);
-        Ok(match letter::invitation(invitation, &to, &key, action.created_at) {
+        let key = self.letter_key(&row, invitation.kind.send());
+        let invitation = self.with_link(invitation, &row);
+        Ok(match letter::invitation(&invitation, &to, &key, action.created_at) {
             Ok(letter) => self.post(&letter).await,
             Err(error) => Err(Failure::transient(error.to_string())),
         })

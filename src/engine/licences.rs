@@ -331,8 +331,8 @@ pub(super) fn seating(tx: &Tx<'_>, host: &Host, sides: &Sides) -> Result<Seating
             Some(_) => {}
             None if stuck.contains(&row.id) || !licences::may_be_given(&row) => {}
             None => {
-                let user = sides.roster.get(&row.crm_user_id);
-                if user.is_some_and(|user| list.matches(user)) {
+                let listed = sides.roster.get(&row.crm_user_id);
+                if listed.is_some_and(|person| list.matches(person)) {
                     wanted.push(row);
                 }
             }

@@ -8,15 +8,19 @@ mod accept;
 mod apply;
 mod channels;
 mod clockwork;
+mod crm_watch;
 mod deliver;
 mod facts;
 mod failures;
 mod guard;
 mod host;
 mod invite;
+mod join;
 mod letters;
 mod licences;
 mod notices;
+mod people;
+mod people_views;
 mod resolve;
 mod resync;
 mod schedule;
@@ -42,6 +46,10 @@ use crate::store::{Store, StoreError};
 pub use accept::{AcceptError, Incoming, Receipt};
 pub use failures::remedy;
 pub use host::Host;
+pub use people_views::{
+    Confirmed, ConflictView, Found, HomeView, HostView, LimitView, PersonLine, PersonView, limits,
+    not_applicable, surface_only,
+};
 pub use resync::{Asked, BadRequest, Requested};
 pub use status::{HistoryLine, OrganizationStatus, QueueStatus, RunView, Status};
 pub use subscription::{Polled, Refused};

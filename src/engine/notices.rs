@@ -61,7 +61,7 @@ impl Engine {
         let Some(row) = row.filter(|row| row.state == State::Invited) else {
             return Ok(Ok(Effect::Needless("the person is not waiting for it any more")));
         };
-        let zuid = row.zuid.map(|zuid| zuid.to_string());
+        let zuid = row.zuid.as_ref().map(ToString::to_string);
         for (host, bot) in self.bots_for(host, &email) {
             let subscriber = match self.subscriber(host, bot, zuid.as_deref(), &email).await {
                 Ok(found) => found,
@@ -74,7 +74,7 @@ impl Engine {
                 Ok(permit) => permit,
                 Err(failure) => return Ok(Err(failure)),
             };
-            let message = match letter::bot_message(invitation) {
+            let message = match letter::bot_message(&self.with_link(invitation, &row)) {
                 Ok(message) => message,
                 Err(error) => return Ok(Err(Failure::transient(error.to_string()))),
             };

@@ -102,6 +102,7 @@ impl Engine {
         host: &Host,
         sides: &Arc<Sides>,
     ) -> Result<(), StoreError> {
+        self.note_internals(host, sides).await?;
         let (id, now, sides) = (host.id().clone(), self.now(), Arc::clone(sides));
         self.inner
             .store

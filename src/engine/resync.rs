@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::apply::{Look, decide, invites};
+use super::apply::{Look, invites};
 use super::facts::{ReadError, Sides};
 use super::guard::Allowance;
 use super::{Desk, Engine, Host, Step};
@@ -334,7 +334,7 @@ impl Engine {
                 for user in &people {
                     let cause = Cause::default();
                     let look = Look { host, user, sides: &sides, cause, rearm, now };
-                    let (known, decision) = decide(tx, &look)?;
+                    let (known, decision, _) = engine.decide(tx, &look)?;
                     all.people += 1;
                     let counted = engine.is_counted(tx, known.as_ref(), now)?;
                     let asks = decision.steps.iter().copied().any(invites);

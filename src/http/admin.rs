@@ -11,12 +11,12 @@ use super::{Doors, Problem, page};
 use crate::domain::membership::{Membership, State as MembershipState};
 use crate::domain::run::Trigger;
 use crate::domain::{DeliveryId, Licence, MembershipId, RunId, Timestamp};
-use crate::engine::{Asked, BadRequest, MembershipFilter, Status, StoreFailure, remedy};
+use crate::engine::{Asked, BadRequest, MembershipFilter, Status, StoreFailure, limits, remedy};
 
-type Answer<T> = Result<T, Problem>;
+pub(super) type Answer<T> = Result<T, Problem>;
 
 #[expect(clippy::needless_pass_by_value, reason = "a function for map_err")]
-fn store(error: StoreFailure) -> Problem {
+pub(super) fn store(error: StoreFailure) -> Problem {
     Problem::store(&error)
 }
 
@@ -177,7 +177,11 @@ pub(super) async fn membership(
     let missing = || Problem::new(StatusCode::NOT_FOUND, "there is no such membership");
     let id: MembershipId = id.parse().map_err(|_| missing())?;
     let (row, history) = doors.engine.membership(id).await.map_err(store)?.ok_or_else(missing)?;
+    let home = doors.engine.home_of(&row).await.map_err(store)?;
+    let limits = if row.external && row.is_live() { limits() } else { Vec::new() };
     let mut answer = serde_json::to_value(shown(row)).unwrap_or_default();
+    answer["home"] = serde_json::to_value(home).unwrap_or_default();
+    answer["limits"] = serde_json::to_value(limits).unwrap_or_default();
     answer["history"] = serde_json::to_value(history).unwrap_or_default();
     Ok(Json(answer))
 }

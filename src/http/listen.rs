@@ -6,7 +6,7 @@
 
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::time::Duration;
@@ -124,11 +124,12 @@ pub async fn serve(bound: Bound, router: Router, stop: CancellationToken, drain:
             accepted = accept(&bound), if connections.len() < CONNECTIONS_MAX => accepted,
         };
         match stream {
-            Ok(Stream::Tcp(io)) => {
-                connections.spawn(converse(io, router.clone(), graceful.watcher()));
+            Ok(Stream::Tcp(io, address)) => {
+                let peer = Peer(Some(address));
+                connections.spawn(converse(io, peer, router.clone(), graceful.watcher()));
             }
             Ok(Stream::Unix(io)) => {
-                connections.spawn(converse(io, router.clone(), graceful.watcher()));
+                connections.spawn(converse(io, Peer(None), router.clone(), graceful.watcher()));
             }
             // The peer went away between its knock and our answer.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
@@ -145,30 +146,43 @@ pub async fn serve(bound: Bound, router: Router, stop: CancellationToken, drain:
     // Dropping the set ends what is left.
 }
 
+/// Who is at the other end of a connection, as an extension of each request: the address of a TCP
+/// peer, which may be a proxy; `None` behind a Unix socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Peer(pub(super) Option<IpAddr>);
+
 /// A connection that was accepted.
 enum Stream {
-    Tcp(tokio::net::TcpStream),
+    Tcp(tokio::net::TcpStream, IpAddr),
     Unix(UnixStream),
 }
 
 async fn accept(bound: &Bound) -> io::Result<Stream> {
     match bound {
         Bound::Tcp(listener) => {
-            let (stream, _) = listener.accept().await?;
+            let (stream, address) = listener.accept().await?;
             // Answers are small and written at once; waiting to fill a packet only delays them.
             let _ = stream.set_nodelay(true);
-            Ok(Stream::Tcp(stream))
+            Ok(Stream::Tcp(stream, address.ip()))
         }
         Bound::Unix(listener) => Ok(Stream::Unix(listener.accept().await?.0)),
     }
 }
 
 /// One connection, to its end.
-fn converse<S>(stream: S, router: Router, end: Watcher) -> impl Future<Output = ()> + Send
+fn converse<S>(
+    stream: S,
+    peer: Peer,
+    router: Router,
+    end: Watcher,
+) -> impl Future<Output = ()> + Send
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let service = router.map_request(|request: Request<Incoming>| request.map(Body::new));
+    let service = router.map_request(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer);
+        request.map(Body::new)
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .max_headers(HEADERS_MAX)

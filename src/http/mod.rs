@@ -7,9 +7,12 @@ mod admin;
 mod bearer;
 mod body;
 mod health;
+mod join;
 pub mod listen;
 mod page;
+mod people;
 mod problem;
+mod throttle;
 mod verbs;
 mod webhook;
 
@@ -39,12 +42,13 @@ pub struct Doors {
     pub bootstrap_token: Secret,
 }
 
-/// The public door: webhooks and health.
+/// The public door: webhooks, join pages and health.
 pub fn public(doors: Doors) -> Router {
     Router::new()
         .route("/webhooks/{source}", post(webhook::receive))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
+        .merge(join::routes(&doors))
         .method_not_allowed_fallback(problem::wrong_method)
         .fallback(problem::nothing_here)
         .with_state(doors)
@@ -58,6 +62,12 @@ pub fn admin(doors: Doors) -> Router {
         .route("/memberships", get(admin::memberships))
         .route("/memberships/adopt", post(verbs::adopt_all))
         .route("/memberships/{id}", get(admin::membership))
+        .route("/people", get(people::people))
+        .route("/people/{id}", get(people::person))
+        .route("/people/{id}/confirm-home", post(people::confirm_home))
+        .route("/limits", get(people::all_limits))
+        .route("/compliance", get(people::compliance))
+        .route("/conflicts", get(people::conflicts))
         .route("/memberships/{id}/{verb}", post(verbs::order))
         .route("/organizations/{id}/approve-downgrade", post(verbs::approve_downgrade))
         .route("/organizations/{id}/poll-plan", post(verbs::poll_plan))

@@ -7,9 +7,11 @@
 pub mod access;
 pub mod event;
 pub mod guard;
+pub mod home;
 pub mod invitation;
 pub mod letter;
 pub mod licences;
+pub mod limits;
 pub mod media;
 pub mod page;
 pub mod plan;

@@ -6,7 +6,7 @@ use rusqlite::{OptionalExtension, Row, params};
 use super::{StoreError, Tx};
 use crate::domain::{
     CliqId, CrmUserId, Email, Licence, Membership, MembershipId, OrgId, Origin, State, Timestamp,
-    Zuid,
+    Who, Zuid,
 };
 
 const COLUMNS: &str = "id, organization, crm_user_id, zuid, cliq_id, email, invited_as, \
@@ -133,13 +133,72 @@ pub fn find(
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
+/// Every row of one person: the account, or the address where one side does not know the account.
+pub fn of_person(tx: &Tx<'_>, who: &Who) -> Result<Vec<Membership>, StoreError> {
+    let mut statement = tx.sql().prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM memberships WHERE id IN
+           (SELECT id FROM memberships WHERE zuid = ?1
+            UNION
+            SELECT id FROM memberships WHERE email = ?2 AND (zuid IS NULL OR ?1 IS NULL))
+         ORDER BY id"
+    ))?;
+    let rows = statement
+        .query_map(params![who.zuid.as_ref().map(Zuid::as_str), who.email.as_str()], membership)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// The first row of each person, oldest first: those with an id above `after`.
+pub fn people(
+    tx: &Tx<'_>,
+    q: Option<&str>,
+    after: Option<i64>,
+    limit: u32,
+) -> Result<Vec<Membership>, StoreError> {
+    let mut statement = tx.sql().prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM memberships one
+         WHERE id > ?1
+           AND (?2 IS NULL OR email LIKE ?2 ESCAPE '\\' OR crm_user_id LIKE ?2 ESCAPE '\\'
+                OR lower(first_name || ' ' || last_name) LIKE ?2 ESCAPE '\\')
+           AND NOT EXISTS (SELECT 1 FROM memberships earlier
+                           WHERE earlier.zuid = one.zuid AND earlier.id < one.id)
+           AND NOT EXISTS (SELECT 1 FROM memberships earlier
+                           WHERE earlier.email = one.email AND earlier.id < one.id
+                             AND (earlier.zuid IS NULL OR one.zuid IS NULL))
+         ORDER BY id LIMIT ?3"
+    ))?;
+    let rows = statement.query_map(params![after.unwrap_or(0), q.map(like), limit], membership)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// External users who are in: to whom the host's own policies do not apply (R20), oldest first.
+pub fn outside_policy(
+    tx: &Tx<'_>,
+    organization: Option<&OrgId>,
+    after: Option<i64>,
+    limit: u32,
+) -> Result<Vec<Membership>, StoreError> {
+    let mut statement = tx.sql().prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM memberships
+         WHERE id > ?1 AND (?2 IS NULL OR organization = ?2)
+           AND external = 1 AND state IN ('joined', 'restricted')
+         ORDER BY id LIMIT ?3"
+    ))?;
+    let rows = statement.query_map(
+        params![after.unwrap_or(0), organization.map(OrgId::as_str), limit],
+        membership,
+    )?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// A pattern for a part of a text.
+fn like(part: &str) -> String {
+    let escaped = part.to_lowercase().replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+    format!("%{escaped}%")
+}
+
 /// A page of memberships, oldest first: those with an id above `after`.
 pub fn list(tx: &Tx<'_>, filter: &Filter, limit: u32) -> Result<Vec<Membership>, StoreError> {
-    let like = filter.q.as_ref().map(|q| {
-        let escaped =
-            q.to_lowercase().replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
-        format!("%{escaped}%")
-    });
+    let like = filter.q.as_deref().map(like);
     let mut statement = tx.sql().prepare_cached(&format!(
         "SELECT {COLUMNS} FROM memberships
          WHERE id > ?1 AND (?2 IS NULL OR organization = ?2) AND (?3 IS NULL OR state = ?3)

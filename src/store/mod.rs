@@ -14,6 +14,7 @@ pub mod lock;
 pub mod manners;
 pub mod orgs;
 pub mod outbox;
+pub mod people;
 pub mod plans;
 pub mod prune;
 pub mod removals;
@@ -23,6 +24,7 @@ mod schema;
 mod tests;
 pub mod ticks;
 pub mod told;
+pub mod watches;
 mod writer;
 
 use std::os::unix::fs::OpenOptionsExt;

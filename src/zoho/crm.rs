@@ -27,8 +27,8 @@ const PER_PAGE: &str = "200";
 /// Reads one organization's CRM.
 #[derive(Clone)]
 pub struct Client {
-    account: Arc<Account>,
-    base: Url,
+    pub(super) account: Arc<Account>,
+    pub(super) base: Url,
 }
 
 /// An organization as CRM describes it: the only pollable sign of its plan.

@@ -6,13 +6,17 @@
 // In this process, with the clock moved by hand.
 mod admin;
 mod burst;
+mod clock;
 mod doors;
 mod downgrade;
 mod duplicates;
 mod evidence;
 mod habits;
+mod homes;
 mod identity;
+mod join;
 mod laws;
+mod leaving;
 mod letters;
 mod licences;
 mod modes;

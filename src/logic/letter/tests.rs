@@ -105,10 +105,10 @@ fn r53_to_r56_without_an_account_the_letter_leads_with_signing_up() {
         "no Cliq account with ada@acme.example yet",
         "\nhttps://bridge.example.org/join/c1_abc?x=1&y=2\n",
         "Signing up alone does not make you a member",
+        "- Project <Birch>\n- Support\n",
         "“+ Create/Join” next to “Channels” in the left sidebar",
         "tab “Channels you can join”",
         "Choose “Join”",
-        "- Project <Birch>\n- Support\n",
         "What limited access means",
     ];
     assert!(order.map(place).is_sorted(), "{text}");

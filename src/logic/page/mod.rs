@@ -119,8 +119,10 @@ pub fn open<'a>(
     let address = masked(&invitation.email);
     let facts = Facts::of(invitation, &address, language)?;
     let inviter = if facts.inviter.is_empty() { &facts.organization } else { &facts.inviter };
+    let initial = facts.organization.chars().find(|c| c.is_alphanumeric());
+    let initial = initial.map(|c| c.to_uppercase().to_string()).unwrap_or_default();
     let more = context! {
-        inviter, address, expires => &facts.expires, expires_at => &invitation.expires_at,
+        initial, inviter, address, expires => &facts.expires, expires_at => &invitation.expires_at,
         has_account => invitation.has_account, limits => LIMITS.to_vec(),
         channels => words::channels(invitation),
     };

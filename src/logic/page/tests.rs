@@ -109,11 +109,11 @@ fn r53_to_r56_without_an_account_the_page_leads_with_signing_up() {
     let order = [
         "Sign up for Cliq",
         "no Cliq account with b\u{2026}@partner.example yet",
+        "Signing up alone does not make you a member",
+        "Project Birch",
         "“+ Create/Join” next to “Channels” in the left sidebar",
         "tab “Channels you can join”",
         "Choose “Join” beside the channel",
-        "Signing up alone does not make you a member",
-        "Project Birch",
         "What limited access means",
     ];
     assert!(order.map(place).is_sorted(), "{text}");

@@ -69,6 +69,7 @@ fn external<'a>(policy: &Policy, facts: &Facts<'a>) -> Result<Option<&'a CliqUse
 fn leave(policy: &Policy, facts: &Facts<'_>, mut row: Membership, now: Timestamp) -> Decision {
     let cliq = match external(policy, facts) {
         Ok(found) => found,
+        Err(Verdict::Internal) => return release(&row, now),
         Err(verdict) => return keep(row, verdict),
     };
     let Some(cliq) = cliq else { return nothing_to_take(facts, row, now) };
@@ -133,6 +134,7 @@ fn deactivate(
 ) -> Decision {
     let cliq = match external(policy, facts) {
         Ok(found) => found,
+        Err(Verdict::Internal) => return release(&row, now),
         Err(verdict) => return keep(row, verdict),
     };
     let Some(cliq) = cliq else {

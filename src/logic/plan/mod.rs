@@ -6,6 +6,7 @@
 
 mod class;
 mod downgrade;
+mod home;
 mod leaving;
 mod matching;
 mod verdict;
@@ -116,7 +117,7 @@ fn decide(policy: &Policy, facts: &Facts<'_>, now: Timestamp) -> Decision {
         return out(facts.membership, verdict, now);
     }
     match draft(policy, user, facts, now) {
-        Some(row) => mirror(policy, user, facts, row, now),
+        Some(row) => home::hold(facts.home, mirror(policy, user, facts, row, now)),
         None => Decision::nothing(Verdict::NoAddress),
     }
 }
@@ -124,7 +125,9 @@ fn decide(policy: &Policy, facts: &Facts<'_>, now: Timestamp) -> Decision {
 /// The reasons for which a person is left alone, whatever the ledger says.
 fn out_of_bounds(policy: &Policy, user: &CrmUser, facts: &Facts<'_>) -> Option<Verdict> {
     let Some(email) = &user.email else { return Some(Verdict::NoAddress) };
-    if policy.internal_domains.contains(email.domain()) {
+    if policy.internal_domains.contains(email.domain())
+        || facts.home.organization() == Some(&policy.organization)
+    {
         return Some(Verdict::Internal);
     }
     let cliq = match facts.cliq {

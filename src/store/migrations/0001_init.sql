@@ -95,8 +95,10 @@ CREATE TABLE memberships (
   parked               TEXT,
   UNIQUE (organization, crm_user_id)
 );
-CREATE INDEX memberships_email ON memberships(organization, email);
-CREATE INDEX memberships_zuid ON memberships(organization, zuid) WHERE zuid IS NOT NULL;
+-- A person is looked for in one organization, and across all.
+CREATE INDEX memberships_email ON memberships(email, organization);
+CREATE INDEX memberships_zuid ON memberships(zuid, organization) WHERE zuid IS NOT NULL;
+CREATE INDEX memberships_crm ON memberships(crm_user_id);
 -- What the invitation clock looks at.
 CREATE INDEX memberships_clock ON memberships(organization) WHERE state IN ('wanted', 'invited');
 
@@ -157,15 +159,30 @@ CREATE TABLE internals (
 CREATE INDEX internals_zuid ON internals(zuid) WHERE zuid IS NOT NULL;
 CREATE INDEX internals_email ON internals(email) WHERE email IS NOT NULL;
 
--- The home last accepted of each person, by zuid, else by address; a change is held until an
--- operator confirms it (G6).
+-- The home last accepted of each person whose home is in sight, by zuid, else by address (G6).
+-- `seen`: an account was listed there, not only a domain matched; `confirmed`: an operator said so.
 CREATE TABLE homes (
-  person     TEXT PRIMARY KEY,
-  home       TEXT NOT NULL,
-  since      INTEGER NOT NULL,
-  changed_to TEXT,
-  changed_at INTEGER
+  person    TEXT PRIMARY KEY,
+  home      TEXT NOT NULL,
+  seen      INTEGER NOT NULL,
+  confirmed INTEGER NOT NULL,
+  since     INTEGER NOT NULL
 ) WITHOUT ROWID;
+
+-- What forbids every write for a person (R3, G6, G9). `one` is the person, or the lesser of two
+-- 'organization/CRM user'; `other` the organizations, or the greater. Told once, then kept until
+-- the facts agree again.
+CREATE TABLE conflicts (
+  id      INTEGER PRIMARY KEY,
+  kind    TEXT    NOT NULL,
+  one     TEXT    NOT NULL,
+  other   TEXT    NOT NULL,
+  since   INTEGER NOT NULL,
+  told_at INTEGER,
+  UNIQUE (one, other, kind)
+);
+CREATE INDEX conflicts_other ON conflicts(other);
+CREATE INDEX conflicts_told ON conflicts(told_at) WHERE told_at IS NOT NULL;
 
 -- Join links by the SHA-256 of their token.
 CREATE TABLE joins (
@@ -185,12 +202,18 @@ CREATE TABLE ticks (
   PRIMARY KEY (organization, job)
 ) WITHOUT ROWID;
 
--- CRM watch channels (contract section 3.3).
+-- The CRM watch of each organization (contract section 3.3). Channel and token are not here: they
+-- follow from the store's key. `next_at` is NULL in a row that only notes a listing asked for.
 CREATE TABLE watches (
   organization TEXT    PRIMARY KEY,
-  channel_id   TEXT    NOT NULL,
-  token        TEXT    NOT NULL,
-  expires_at   INTEGER NOT NULL
+  terms        TEXT,
+  expires_at   INTEGER,
+  next_at      INTEGER,
+  failing      INTEGER NOT NULL DEFAULT 0,
+  told         INTEGER NOT NULL DEFAULT 0,
+  -- When a notification last asked for a complete listing, and when one was last begun for it.
+  asked_at     INTEGER,
+  listed_at    INTEGER
 ) WITHOUT ROWID;
 
 CREATE TABLE actions (

@@ -207,6 +207,7 @@ impl Bridge {
             "organization_id": match organization {
                 "acme" => "60001234",
                 "birch" => "60005678",
+                "cedar" => "60009012",
                 other => other,
             },
             "data": { "user": { "id": user, "email": "stale@payload.example" } },
@@ -379,7 +380,12 @@ impl Bridge {
 
     /// Ends the bridge in order and starts it again on the same file and store.
     pub async fn restart(&mut self) {
-        self.running.take().expect("the bridge runs").stop().await;
+        self.stop().await;
+        self.start_again().await;
+    }
+
+    /// Starts the bridge again after [`Self::stop`].
+    pub async fn start_again(&mut self) {
         let config = config::load(&self.file, None).unwrap();
         self.running = Some(app::start(config, self.clock.clone(), Loops::ByHand).await.unwrap());
     }

@@ -14,7 +14,7 @@ pub const ADMIN_TOKEN: &str = "token-of-the-integration-tests";
 /// The address our letters come from; Zoho's own come from another.
 pub const OURS: &str = "access@bridge.example";
 
-const SECRETS: [(&str, &str); 10] = [
+const SECRETS: [(&str, &str); 13] = [
     ("crmplus", "whsec_ZGVtby1zZWNyZXQtb2YtdGhlLWNybXBsdXMtc291cmNl"),
     ("deluge", "secret-of-the-deluge-source"),
     ("billing", "secretofthebilling"),
@@ -25,6 +25,9 @@ const SECRETS: [(&str, &str); 10] = [
     ("birch_client", "fake-birch-client-secret"),
     ("birch_refresh", "1000.fake-birch-refresh.token"),
     ("birch_portal", "fake-birch-portal-key"),
+    ("cedar_client", "fake-cedar-client-secret"),
+    ("cedar_refresh", "1000.fake-cedar-refresh.token"),
+    ("cedar_portal", "fake-cedar-portal-key"),
 ];
 
 const SOURCES: &str = r#"
@@ -52,6 +55,25 @@ const ORGANIZATIONS: [[&str; 6]; 2] = [
     ["birch", "Birch Studio", "60005678", "745120981", "free", "1000.FAKEBIRCHCLIENT"],
 ];
 
+/// A third organization beside them, for those who ask for it.
+const CEDAR: [&str; 6] =
+    ["cedar", "Cedar House", "60009012", "752341190", "free", "1000.FAKECEDARCLIENT"];
+
+const CEDAR_WORLD: &str = r#"
+[[organizations]]
+id            = "cedar"
+name          = "Cedar House"
+crm_org       = "60009012"
+cliq_org      = "752341190"
+zoid          = "62330055"
+cliq_plan     = "free"
+client_id     = "1000.FAKECEDARCLIENT"
+client_secret = "fake-cedar-client-secret"
+refresh_token = "1000.fake-cedar-refresh.token"
+portal_key    = "fake-cedar-portal-key"
+bots          = ["bridge"]
+"#;
+
 /// Acme and Birch of the demo, both in `function` mode; every method is a difference from that.
 #[derive(Default)]
 pub struct Setup {
@@ -61,6 +83,7 @@ pub struct Setup {
     secrets: Vec<(&'static str, &'static str)>,
     world: Vec<(&'static str, &'static str)>,
     tables: &'static str,
+    cedar: bool,
 }
 
 impl Setup {
@@ -68,7 +91,7 @@ impl Setup {
         Self::default()
     }
 
-    /// More lines in `[server]`, `[mail]`, `[guard]`, `[invitations]`, or in the table of `acme` or
+    /// More lines in `[server]`, `[mail]`, `[guard]`, `[invitations]`, `[schedule]`, or in the table of `acme` or
     /// `birch`.
     pub fn with(mut self, section: &'static str, lines: &str) -> Self {
         let text = self.lines.entry(section).or_default();
@@ -95,6 +118,12 @@ impl Setup {
         self
     }
 
+    /// With a third organization, Cedar.
+    pub fn cedar(mut self) -> Self {
+        self.cedar = true;
+        self
+    }
+
     /// More tables at the end of the sandbox's world.
     pub fn people(mut self, tables: &'static str) -> Self {
         self.tables = tables;
@@ -107,6 +136,9 @@ impl Setup {
 
     pub fn sandbox_world(&self) -> World {
         let mut text = include_str!("../../../config/sandbox/demo.toml").to_owned();
+        if self.cedar {
+            text.push_str(CEDAR_WORLD);
+        }
         for (organization, lines) in &self.world {
             let head = format!("id            = \"{organization}\"\n");
             assert!(text.contains(&head), "the demo world has {organization}");
@@ -154,6 +186,8 @@ admins = ["it@bridge.example"]
 {guard}
 [invitations]
 {invitations}
+[schedule]
+{schedule}
 {SOURCES}
 {sources}
 "#,
@@ -162,9 +196,10 @@ admins = ["it@bridge.example"]
             mail = self.lines("mail"),
             guard = self.lines("guard"),
             invitations = self.lines("invitations"),
+            schedule = self.lines("schedule"),
             sources = self.sources,
         );
-        for organization in ORGANIZATIONS {
+        for organization in ORGANIZATIONS.into_iter().chain(self.cedar.then_some(CEDAR)) {
             self.organization(&mut text, urls, organization);
         }
         text
