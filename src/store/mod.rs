@@ -6,6 +6,7 @@
 
 pub mod audit;
 pub mod boots;
+pub mod digest;
 pub mod hints;
 pub mod inbox;
 pub mod joins;
