@@ -7,6 +7,7 @@
 pub mod audit;
 pub mod boots;
 pub mod channels;
+pub mod digest;
 pub mod guests;
 pub mod hints;
 pub mod inbox;

@@ -14,6 +14,7 @@ mod evidence;
 mod habits;
 mod homes;
 mod identity;
+mod identity_safety;
 mod join;
 mod laws;
 mod leaving;
