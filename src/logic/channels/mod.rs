@@ -53,6 +53,9 @@ pub enum Mapping {
     Lapsed(&'static str),
     /// Nothing was read that would tell.
     Unknown,
+    /// Nobody writes anything for the person now, in either direction: it is not certain who they
+    /// are, or the plan forbids it.
+    Held,
 }
 
 /// Who the person is to the organization.
@@ -250,6 +253,9 @@ fn age(row: &mut Guest, facts: &GuestFacts<'_>, timing: &Timing) -> Option<Guest
 
 /// What is to be done outside.
 fn wish(row: &mut Guest, facts: &GuestFacts<'_>) -> (Option<ChannelStep>, GuestVerdict) {
+    if facts.mapping == Mapping::Held {
+        return (None, GuestVerdict::Settled);
+    }
     // The organization's own people are added once and never taken out again (R43).
     let external = row.membership.is_some();
     if external && facts.is_leaving() {
