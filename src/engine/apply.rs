@@ -65,6 +65,7 @@ impl Engine {
         }
         self.tell_of(tx, look, known.as_ref(), row.as_ref(), &decision.verdict)?;
         self.take_steps(tx, look, &decision, row.as_mut())?;
+        self.settle_guests(tx, look, row.as_ref(), &decision.verdict, bounds)?;
         Ok(decision.verdict)
     }
 

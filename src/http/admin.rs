@@ -171,7 +171,7 @@ pub(super) async fn memberships(
     Ok(Json(page::wrap(rows, limit, |row| row.row)))
 }
 
-/// `GET /api/v1/memberships/{id}`, with its history: why it is as it is.
+/// `GET /api/v1/memberships/{id}`, with its history: why it is as it is; and its channels.
 pub(super) async fn membership(
     State(doors): State<Doors>,
     Path(id): Path<String>,
@@ -185,6 +185,8 @@ pub(super) async fn membership(
     answer["home"] = serde_json::to_value(home).unwrap_or_default();
     answer["limits"] = serde_json::to_value(limits).unwrap_or_default();
     answer["history"] = serde_json::to_value(history).unwrap_or_default();
+    let channels = doors.engine.guest_views(id).await.map_err(store)?;
+    answer["channels"] = serde_json::to_value(channels).unwrap_or_default();
     Ok(Json(answer))
 }
 

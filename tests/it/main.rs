@@ -20,12 +20,15 @@ mod laws;
 mod leaving;
 mod letters;
 mod licences;
+mod limits;
 mod modes;
+mod people;
 mod plans;
 mod refusals;
 mod restarts;
 mod support;
 mod verbs;
+mod watch;
 mod way;
 
 // The built binary as a child, with the system's clock.
