@@ -311,7 +311,8 @@ impl Engine {
         audit::record(tx, &entry, now)?;
         match verb {
             PortalVerb::AddExternal if row.state == State::Invited => {
-                self.invite(tx, host, &mut row, cause, now)
+                self.invite(tx, host, &mut row, cause, now)?;
+                self.settle_remembered(tx, host, &row, cause, now)
             }
             PortalVerb::AddExternal if row.state == State::Removed => {
                 self.tell_too_late(tx, &row, cause, now)?;

@@ -93,7 +93,7 @@ impl Engine {
     )]
     pub(super) fn invitation(
         &self,
-        _tx: &Tx<'_>,
+        tx: &Tx<'_>,
         host: &Host,
         row: &Membership,
         kind: Kind,
@@ -114,7 +114,7 @@ impl Engine {
             time_zone: row.time_zone.clone(),
             kind,
             has_account: row.zuid.is_some(),
-            channels: Vec::new(),
+            channels: self.open_channels(tx, row)?,
             thread: (kind != Kind::First).then(|| self.letter_key(row, 1)),
             unsubscribe: None,
         })

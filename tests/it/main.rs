@@ -7,6 +7,10 @@
 mod admin;
 mod browser;
 mod burst;
+mod channels;
+mod channels_batches;
+mod channels_leaving;
+mod channels_limits;
 mod clock;
 mod doors;
 mod downgrade;
@@ -15,6 +19,7 @@ mod evidence;
 mod habits;
 mod homes;
 mod identity;
+mod identity_safety;
 mod join;
 mod laws;
 mod leaving;

@@ -50,7 +50,7 @@ pub struct Bridge {
     pub folder: tempfile::TempDir,
     running: Option<Running>,
     sandbox: Option<Sandbox>,
-    urls: Urls,
+    pub urls: Urls,
     sources: Vec<Source>,
     events: AtomicU32,
     ended: bool,

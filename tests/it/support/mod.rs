@@ -5,6 +5,7 @@
 //! support.
 
 pub mod browser;
+pub mod channels;
 pub mod clock;
 pub mod harness;
 pub mod people;

@@ -82,6 +82,7 @@ bots          = ["bridge"]
 pub struct Setup {
     lines: BTreeMap<&'static str, String>,
     observe: Vec<&'static str>,
+    domains: BTreeMap<&'static str, &'static str>,
     sources: String,
     secrets: Vec<(&'static str, &'static str)>,
     world: Vec<(&'static str, &'static str)>,
@@ -129,6 +130,12 @@ impl Setup {
 
     pub fn observe(mut self, organization: &'static str) -> Self {
         self.observe.push(organization);
+        self
+    }
+
+    /// Other `internal_domains` than the organization's own.
+    pub fn domains(mut self, organization: &'static str, list: &'static str) -> Self {
+        self.domains.insert(organization, list);
         self
     }
 
@@ -254,7 +261,7 @@ id               = "{id}"
 name             = "{name}"
 crm_org          = "{crm_org}"
 cliq_org         = "{cliq_org}"
-internal_domains = ["{id}.example"]
+internal_domains = {domains}
 cliq_plan        = "{plan}"
 bot              = "bridge"
 portal           = {portal}
@@ -267,6 +274,10 @@ client_id     = "{client}"
 client_secret = {{ file = "secrets/{id}_client" }}
 refresh_token = {{ file = "secrets/{id}_refresh" }}
 "#,
+            domains = self
+                .domains
+                .get(id)
+                .map_or_else(|| format!("[\"{id}.example\"]"), |list| (*list).to_owned()),
             more = self.lines(id),
             accounts = urls.accounts_url,
             api = urls.api_url,
