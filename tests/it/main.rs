@@ -5,6 +5,7 @@
 
 // In this process, with the clock moved by hand.
 mod admin;
+mod browser;
 mod burst;
 mod channels;
 mod channels_batches;
