@@ -26,6 +26,7 @@ mod syntax;
 mod tests;
 mod times;
 mod units;
+mod watch;
 mod zoho;
 
 pub use problem::{Problem, Problems};
@@ -98,6 +99,7 @@ fn read_config<'a>(document: &'a Document<'a>, table: &'a DeTable<'a>) -> Option
     let admin = server::read_admin(&root.section("admin", keys::ADMIN));
     let organizations = organizations::read_organizations(&root);
     let sources = sources::read_sources(&root, &organizations.ids);
+    watch::check_watches(&root);
     let guard = times::read_guard(&root.section("guard", keys::GUARD));
     let invitations = times::read_invitations(&root.section("invitations", keys::INVITATIONS));
     let schedule = times::read_schedule(&root.section("schedule", keys::SCHEDULE));

@@ -10,7 +10,8 @@ use super::leaf;
 use super::reader::{Section, unique};
 use super::scope;
 use super::secrets;
-use super::sections::{CliqList, FirstRun, OnFreeDowngrade, Organization, Portal, Watch, Zoho};
+use super::sections::{CliqList, FirstRun, OnFreeDowngrade, Organization, Portal, Zoho};
+use super::watch;
 use super::zoho::{self, Layer};
 use crate::domain::policy::ExternalWhen;
 use crate::domain::{CliqPlan, OrgId};
@@ -144,7 +145,14 @@ fn read_organization(
     let seats = |key| section.optional(key, leaf::number(0..=LICENCES_MAX));
     let (licences, cliq_licences) = (seats("licences"), seats("cliq_licences"));
     let assign_licence = scope::read_licensed(section);
-    let watch = read_watch(section);
+    if let (Some(_), Some(Portal::Observe)) = (&assign_licence, &portal) {
+        section.fail_at(
+            "assign_licence",
+            "needs portal = { mode = \"function\", … }; in observe mode licences are given in CRM \
+             Plus, Admin panel, Users (R18)",
+        );
+    }
+    let watch = watch::read_watch(section);
     Some(Organization {
         id: OrgId::new(id?),
         name: name?,
@@ -179,23 +187,6 @@ fn read_organization(
 /// A list of identifiers; Zoho's are digits, so bare numbers are taken too.
 fn ids(section: &Section<'_>, key: &str) -> BTreeSet<String> {
     section.list(key, leaf::text_or_integer).into_iter().collect()
-}
-
-/// `organizations.watch`; its source is checked against `[[sources]]` by the caller.
-fn read_watch(organization: &Section<'_>) -> Option<Watch> {
-    if !organization.has("watch") {
-        return None;
-    }
-    let section = organization.section("watch", keys::WATCH);
-    let source = section.required("source", "\"crmwatch\", a source of scheme token", leaf::slug);
-    let before = section.document.count();
-    let mut events = section.list("events", leaf::text);
-    if !section.has("events") {
-        events = vec!["Users.all".to_owned()];
-    } else if events.is_empty() && before == section.document.count() {
-        section.fail_at("events", "must not be empty; write [\"Users.all\"]");
-    }
-    Some(Watch { source: source?, events })
 }
 
 /// Required: people of these domains are never touched. Empty only on purpose.

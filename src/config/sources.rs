@@ -79,11 +79,11 @@ fn scheme_word(value: &DeValue<'_>) -> Result<&'static str, String> {
                  secret and write \"standard\""
                 .to_owned())
         }
-        "crm-watch" => {
-            Err("CRM watch notifications are not received yet; let a Deluge function post with \
-                 scheme \"raw\""
-                .to_owned())
-        }
+        "crm-watch" => Err(
+            "a CRM watch echoes a token and signs nothing; write \"token\", and name this source \
+                 in organizations.watch"
+                .to_owned(),
+        ),
         text => (words.iter().find(|word| **word == text).copied())
             .ok_or_else(|| format!("must be one of {}", words.join(", "))),
     }

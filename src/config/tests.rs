@@ -55,7 +55,7 @@ fn changed(from: &str, to: &str) -> String {
 }
 
 /// The problems as `LINE key: message`, without file and value.
-fn problems(text: &str) -> Vec<String> {
+pub(super) fn problems(text: &str) -> Vec<String> {
     let found = try_parse(text).expect_err("mistakes").problems;
     found.iter().map(|p| format!("{} {}: {}", p.line, p.key, p.message)).collect()
 }
@@ -178,6 +178,13 @@ allow_no_internal_domains = true
 internal_domains = []
 cliq_plan = "paid"
 "#;
+
+/// The minimal file with one more source and a watch of Acme.
+pub(super) fn with_watch(source: &str, watch: &str) -> String {
+    let plan = "cliq_plan = \"free\"";
+    let acme = MINIMAL.replacen(plan, &format!("{plan}\nwatch = {{ {watch} }}"), 1);
+    format!("{acme}[[sources]]\n{source}secrets = [{{ id = \"a\", file = \"secrets/s\" }}]\n")
+}
 
 #[test]
 fn what_is_absent_has_its_default_and_the_sandbox_may_share_a_credential() {
@@ -415,7 +422,7 @@ fn sources_are_checked_by_their_scheme() {
         ("organization  = \"acme\"", "organization = \"acne\"", "configured are: acme"),
         ("name          = \"billing\"", "name = \"crmplus\"", "already the name of a source"),
         ("header        = \"X-Bridge-Signature\"", "", "missing; write header ="),
-        (scheme, "scheme = \"crm-watch\"", "not received yet"),
+        (scheme, "scheme = \"crm-watch\"", "name this source"),
         ("[{ id = \"2026-11\", file = \"secrets/crmplus\" }]", "[]", "accepts nothing"),
     ] {
         let found = problem(from, to);

@@ -39,6 +39,8 @@ pub enum Subject {
         /// The event's own words, for the audit row.
         detail: String,
     },
+    /// Anybody of the organization: a notification that names no user. Worth one complete listing.
+    Everybody,
     /// The organization's Cliq plan: only a notice, `cliq_plan` is the operator's to set.
     CliqPlan {
         /// The event's own words.
@@ -67,6 +69,8 @@ pub enum OrgRef {
         /// `subscription_id`, when the body has one.
         subscription: Option<String>,
     },
+    /// By the channel of its CRM watch, which the bridge numbered itself.
+    WatchChannel(String),
     /// Not at all; the source's own `organization` stands in.
     Unnamed,
 }

@@ -11,7 +11,7 @@ use crate::domain::{DeliveryId, DeliveryStatus, Hint, OrgId, Subject, Subscripti
 use crate::logic::event::Event;
 use crate::store::inbox::{self, NewDelivery, Rejected, Stored};
 use crate::store::outbox::Cause;
-use crate::store::{StoreError, Tx, hints, outbox, plans};
+use crate::store::{StoreError, Tx, hints, outbox, plans, watches};
 
 /// How old the known depth of the queue may be before it is counted again …
 const DEPTH_AGE_MAX: Duration = Duration::from_secs(1);
@@ -196,7 +196,9 @@ impl Engine {
         for organization in organizations {
             self.wake(&Desk::Hints(organization.clone()));
             if notices {
+                // What is not about one person leads to a notice, or to a listing.
                 self.wake_outbox(&organization);
+                self.wake(&Desk::Schedule(organization));
             }
         }
         if notices {
@@ -222,6 +224,7 @@ impl Engine {
             Subject::User { id, kind } => {
                 hints::put(tx, organization, &id, kind, Some(delivery), now)
             }
+            Subject::Everybody => watches::ask_listing(tx, organization, now),
             // An event that does not tell the new plan leaves what is known alone.
             Subject::Subscription { state: Subscription::Unknown, .. } => Ok(()),
             Subject::Subscription { state, detail } => {
@@ -286,6 +289,10 @@ impl Engine {
             OrgRef::BillingCustomer { customer, subscription } => {
                 self.billed(customer.as_deref(), subscription.as_deref())
             }
+            OrgRef::WatchChannel(channel) => match self.watched_by(&source.name, channel) {
+                Some(host) => Some(host.id().clone()),
+                None => return Routed::Nowhere(format!("no watch has channel {channel}")),
+            },
             OrgRef::Unnamed => None,
         };
         let Some(organization) = named.or_else(|| source.organization.clone()) else {

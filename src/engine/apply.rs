@@ -303,12 +303,17 @@ fn note_change(
     if facts.0.as_ref() == Some(&facts.1) && !renamed {
         return Ok(());
     }
-    let reason = verdict.sentence();
+    let only_renamed = facts.0.as_ref() == Some(&facts.1) && *verdict == Verdict::Settled;
+    let (event, reason) = if only_renamed {
+        ("renamed", "The address or the id in CRM changed; the membership is the same.".to_owned())
+    } else {
+        (verdict.word(), verdict.sentence())
+    };
     let entry = Entry {
         organization: look.host.id(),
         membership: Some(after.id),
         actor: if look.rearm { "operator" } else { "bridge" },
-        event: verdict.word(),
+        event,
         reason: &reason,
         before: facts.0,
         after: Some(facts.1),

@@ -5,7 +5,7 @@
 //! counted; a schedule that never ran does not fire at start. Deliberately absent: cron's
 //! arithmetic, which is `logic::schedule`.
 
-use super::{Asked, Engine, Step};
+use super::{Asked, Engine, Host, Step};
 use crate::domain::run::Trigger;
 use crate::domain::{OrgId, Timestamp};
 use crate::logic::schedule;
@@ -15,15 +15,17 @@ use crate::store::{StoreError, runs, ticks};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Job {
     Reconcile,
+    PollPlan,
 }
 
 impl Job {
-    const ALL: [Self; 1] = [Self::Reconcile];
+    const ALL: [Self; 2] = [Self::PollPlan, Self::Reconcile];
 
     /// The word stored.
     fn as_str(self) -> &'static str {
         match self {
             Self::Reconcile => "reconcile",
+            Self::PollPlan => "poll_plan",
         }
     }
 }
@@ -31,11 +33,12 @@ impl Job {
 impl Engine {
     /// Does the organization's next due job, if one is.
     pub(super) async fn tick_schedule(&self, organization: &OrgId) -> Result<Step, StoreError> {
-        let mut next: Option<Timestamp> = None;
+        let Some(host) = self.host(organization) else { return Ok(Step::Idle(None)) };
+        let mut next: Option<Timestamp> = self.keep_watch(host).await?;
         for job in Job::ALL {
             let Some(at) = self.due(organization, job).await? else { continue };
             if at <= self.now() {
-                self.carry_out(organization, job).await?;
+                self.carry_out(host, job).await?;
                 return Ok(Step::Worked);
             }
             next = next.into_iter().chain([at]).min();
@@ -48,6 +51,7 @@ impl Engine {
         let settings = &self.inner.settings.schedule;
         let times = match job {
             Job::Reconcile => Some(&settings.reconcile),
+            Job::PollPlan => Some(&settings.poll_plan),
         };
         let Some(times) = times else { return Ok(None) };
         let (id, now) = (organization.clone(), self.now());
@@ -60,11 +64,16 @@ impl Engine {
         Ok(schedule::next(times, settings.time_zone, last.min(now)))
     }
 
-    async fn carry_out(&self, organization: &OrgId, job: Job) -> Result<(), StoreError> {
+    async fn carry_out(&self, host: &Host, job: Job) -> Result<(), StoreError> {
         let skipped = match job {
-            Job::Reconcile => !self.reconcile(organization).await?,
+            Job::Reconcile => !self.reconcile(host.id()).await?,
+            Job::PollPlan => {
+                // A failed read says nothing about the plan; the next tick asks again.
+                let _ = self.poll_plan(host).await?;
+                false
+            }
         };
-        let (id, now) = (organization.clone(), self.now());
+        let (id, now) = (host.id().clone(), self.now());
         self.inner
             .store
             .write("tick", move |tx| ticks::note(tx, id.as_str(), job.as_str(), now, skipped))

@@ -89,18 +89,18 @@ impl Engine {
     ) -> Result<Ordered, StoreError> {
         let now = self.now();
         match verb {
-            Verb::Resend => self.begin_again(tx, row, now),
-            Verb::Adopt => settled(tx, row, verb, |row| row.origin = Origin::Adopted, now),
+            Verb::Resend => self.begin_again(tx, &row, now),
+            Verb::Adopt => settled(tx, &row, verb, |row| row.origin = Origin::Adopted, now),
             Verb::Release => {
                 let why = "the bridge does not own the membership any more";
                 let boot = self.inner.boot;
                 for lane in [Lane::Access, Lane::Licence] {
                     outbox::withdraw(tx, row.id, lane, boot, why, now)?;
                 }
-                settled(tx, row, verb, |row| row.origin = Origin::Present, now)
+                settled(tx, &row, verb, |row| row.origin = Origin::Present, now)
             }
             Verb::Restrict if row.state == State::Restricted => {
-                settled(tx, row, verb, |row| row.restricted_by_bridge = false, now)
+                settled(tx, &row, verb, |row| row.restricted_by_bridge = false, now)
             }
             Verb::Restrict => queue(tx, host, &row, verb, PortalVerb::Restrict, now),
             Verb::Restore => queue(tx, host, &row, verb, PortalVerb::Restore, now),
@@ -114,7 +114,7 @@ impl Engine {
     fn begin_again(
         &self,
         tx: &Tx<'_>,
-        row: Membership,
+        row: &Membership,
         now: Timestamp,
     ) -> Result<Ordered, StoreError> {
         for lane in [Lane::Letter, Lane::Notice] {
@@ -142,7 +142,7 @@ impl Engine {
             .write("adopt all", move |tx| {
                 let mut adopted = 0;
                 for row in ledger::of_origin(tx, &id, Origin::Present)? {
-                    settled(tx, row, Verb::Adopt, |row| row.origin = Origin::Adopted, now)?;
+                    settled(tx, &row, Verb::Adopt, |row| row.origin = Origin::Adopted, now)?;
                     adopted += 1;
                 }
                 Ok(adopted)
@@ -160,7 +160,7 @@ fn shortage(tx: &Tx<'_>, host: &Host, verb: Verb) -> Result<Option<String>, Stor
 /// Changes the ledger alone.
 fn settled(
     tx: &Tx<'_>,
-    before: Membership,
+    before: &Membership,
     verb: Verb,
     change: impl FnOnce(&mut Membership),
     now: Timestamp,
@@ -174,7 +174,7 @@ fn settled(
         Verb::Release => "An operator gave the membership out of the bridge's hands.",
         _ => "An operator restricts the person: no plan lifts it.",
     };
-    let (before, after) = (audit::facts(&before), audit::facts(&row));
+    let (before, after) = (audit::facts(before), audit::facts(&row));
     note(tx, &row, verb.as_str(), reason, Some((before, after)), None, now)?;
     Ok(Ordered::Settled(Box::new(row)))
 }

@@ -6,6 +6,7 @@
 
 pub mod access;
 pub mod channels;
+pub mod digest;
 pub mod event;
 pub mod guard;
 pub mod home;

@@ -7,6 +7,7 @@
 pub mod audit;
 pub mod boots;
 pub mod channels;
+pub mod digest;
 pub mod guests;
 pub mod hints;
 pub mod inbox;
@@ -26,6 +27,7 @@ mod schema;
 mod tests;
 pub mod ticks;
 pub mod told;
+pub mod watches;
 mod writer;
 
 use std::os::unix::fs::OpenOptionsExt;

@@ -30,8 +30,8 @@ pub const USERS_AT_ONCE: usize = 100;
 /// Reads one organization's CRM.
 #[derive(Clone)]
 pub struct Client {
-    account: Arc<Account>,
-    base: Url,
+    pub(super) account: Arc<Account>,
+    pub(super) base: Url,
 }
 
 /// An organization as CRM describes it: the only pollable sign of its plan.
@@ -214,7 +214,9 @@ fn read_user(row: &Value) -> Option<CrmUser> {
     Some(CrmUser {
         id: CrmUserId::new(text(row, &["id"])?),
         zuid: text(row, &["zuid"]).map(Zuid::new),
-        email: text(row, &["email"]).and_then(|email| Email::parse(&email).ok()),
+        email: text(row, &["email"])
+            .and_then(|email| Email::parse(&email).ok())
+            .filter(|email| !email.is_tombstone()),
         first_name: text(row, &["first_name"]).unwrap_or_default(),
         last_name: text(row, &["last_name"]).unwrap_or_default(),
         standing: standing(text(row, &["status"])),

@@ -16,6 +16,7 @@ pub mod gate;
 pub mod messages;
 pub mod portal;
 pub mod transport;
+pub mod watch;
 
 mod account;
 mod answer;

@@ -245,3 +245,23 @@ async fn who_declines_the_organization_is_not_asked_into_its_channels() {
     assert_eq!(bridge.invited("ext").await, [""; 0]);
     bridge.finish().await;
 }
+
+#[tokio::test]
+async fn a_no_on_the_join_page_takes_the_channel_invitations_back() {
+    let bridge = partners().start().await;
+    let eve = bridge.add_with("acme", json!({ "email": EVE, "profile": "Partner" })).await;
+    bridge.announce("acme", &eve).await;
+    bridge.settle().await;
+    let mails = bridge.mails(EVE).await;
+    let link = mails[0].text().lines().find(|line| line.contains("/join/")).unwrap().trim();
+    let path = link.split_once("/join/").unwrap().1;
+    let url = format!("http://{}/join/{path}", bridge.public());
+    let request = bridge.http.post(url).header("sec-fetch-site", "same-origin");
+    let request = request.form(&[("action", "decline")]);
+    let answer = super::support::harness::answer(request).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    bridge.settle().await;
+    assert_eq!(bridge.invited("ext").await, [""; 0]);
+    assert_eq!(bridge.guest(EVE, "ext").await["state"], "declined");
+    bridge.finish_with_leftovers("the portal's own invitation is still open").await;
+}

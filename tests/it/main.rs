@@ -18,6 +18,7 @@ mod evidence;
 mod habits;
 mod homes;
 mod identity;
+mod identity_safety;
 mod join;
 mod laws;
 mod leaving;
@@ -29,6 +30,7 @@ mod refusals;
 mod restarts;
 mod support;
 mod verbs;
+mod watch;
 mod way;
 
 // The built binary as a child, with the system's clock.

@@ -9,19 +9,24 @@ mod billing;
 mod native;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 use std::time::Duration;
 
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
+pub use self::watch::{Echo, digest as watch_digest};
 use super::media::Media;
 use crate::domain::scheme::Scheme;
-use crate::domain::{Hint, Subscription, Timestamp};
+use crate::domain::{CrmUserId, Hint, Subscription, Timestamp};
 
 /// Longest event id and event type, bytes. Zoho's ids have 17 digits, UUIDs 36 characters; both
 /// are stored and shown.
 const NAME_MAX: usize = 200;
+
+/// Longest CRM user id; Zoho's have 18 digits.
+const USER_ID_MAX: usize = 100;
 
 /// A body, read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +46,8 @@ pub struct Event {
 pub enum Shape {
     /// The bridge's own form (design section 8, "Events").
     Native,
+    /// The bridge's own form, or a CRM watch's notification (contract section 3.3).
+    NativeOrWatch,
     /// Zoho Billing's default payload (contract section 4.1).
     Billing,
 }
@@ -50,6 +57,7 @@ impl Shape {
     pub fn of(scheme: &Scheme) -> Self {
         match scheme {
             Scheme::ZohoBilling { .. } => Self::Billing,
+            Scheme::Token { .. } => Self::NativeOrWatch,
             _ => Self::Native,
         }
     }
@@ -89,6 +97,10 @@ pub enum Malformed {
 pub fn read(shape: Shape, content_type: Option<&str>, body: &[u8]) -> Result<Event, Malformed> {
     match shape {
         Shape::Native => native::read(&object(body)?),
+        Shape::NativeOrWatch => match object(body)? {
+            body if watch::is(&body) => watch::read(&body),
+            body => native::read(&body),
+        },
         Shape::Billing if Media::of(content_type) == Media::Form => billing::read_form(body),
         Shape::Billing => billing::read(&object(body)?),
     }
@@ -151,6 +163,14 @@ fn name(body: &Value, path: &str, field: &'static str) -> Result<Option<String>,
         }
         other => Ok(other),
     }
+}
+
+/// A CRM user's id, which becomes part of a path at the CRM.
+fn plain_user_id(text: Option<&str>, field: &'static str) -> Result<CrmUserId, Malformed> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    text.filter(|id| id.len() <= USER_ID_MAX && id.bytes().all(is_plain))
+        .map(CrmUserId::new)
+        .ok_or(Malformed::Field(field))
 }
 
 /// An instant: RFC 3339, an offset without its colon, or milliseconds since the epoch.

@@ -4,12 +4,9 @@
 
 use serde_json::Value;
 
-use super::{Event, Malformed, detail, name, state_of_status, text, time};
+use super::{Event, Malformed, detail, name, plain_user_id, state_of_status, text, time};
 use crate::domain::delivery::OrgRef;
-use crate::domain::{CrmUserId, Hint, HintKind, Subject, Subscription};
-
-/// Longest CRM user id; Zoho's have 18 digits.
-const USER_ID_MAX: usize = 100;
+use crate::domain::{Hint, HintKind, Subject, Subscription};
 
 /// Reads a body that is known to be an object.
 pub(super) fn read(body: &Value) -> Result<Event, Malformed> {
@@ -34,12 +31,8 @@ fn subject(event_type: &str, body: &Value) -> Result<Option<Subject>, Malformed>
         _ => return Ok(plan(event_type, body)),
     };
     let id = text(body, "/data/user/id").ok_or(Malformed::NoUserId)?;
-    // The id becomes part of a path at the CRM.
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-    if id.len() > USER_ID_MAX || !id.bytes().all(is_plain) {
-        return Err(Malformed::Field("data.user.id"));
-    }
-    Ok(Some(Subject::User { id: CrmUserId::new(id), kind }))
+    let id = plain_user_id(Some(&id), "data.user.id")?;
+    Ok(Some(Subject::User { id, kind }))
 }
 
 fn plan(event_type: &str, body: &Value) -> Option<Subject> {

@@ -288,6 +288,7 @@ proptest! {
     fn no_bytes_make_the_reader_panic(body in proptest::collection::vec(any::<u8>(), 0..300)) {
         for content_type in [JSON, FORM, None] {
             let _ = read(Shape::Native, content_type, &body);
+            let _ = read(Shape::NativeOrWatch, content_type, &body);
             let _ = read(Shape::Billing, content_type, &body);
         }
     }

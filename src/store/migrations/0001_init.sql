@@ -216,12 +216,18 @@ CREATE TABLE ticks (
   PRIMARY KEY (organization, job)
 ) WITHOUT ROWID;
 
--- CRM watch channels (contract section 3.3).
+-- The CRM watch of each organization (contract section 3.3). Channel and token are not here: they
+-- follow from the store's key. `next_at` is NULL in a row that only notes a listing asked for.
 CREATE TABLE watches (
   organization TEXT    PRIMARY KEY,
-  channel_id   TEXT    NOT NULL,
-  token        TEXT    NOT NULL,
-  expires_at   INTEGER NOT NULL
+  terms        TEXT,
+  expires_at   INTEGER,
+  next_at      INTEGER,
+  failing      INTEGER NOT NULL DEFAULT 0,
+  told         INTEGER NOT NULL DEFAULT 0,
+  -- When a notification last asked for a complete listing, and when one was last begun for it.
+  asked_at     INTEGER,
+  listed_at    INTEGER
 ) WITHOUT ROWID;
 
 CREATE TABLE actions (

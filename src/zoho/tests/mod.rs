@@ -11,6 +11,7 @@ mod portal;
 mod server;
 mod token;
 mod transport;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
