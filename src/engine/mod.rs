@@ -10,6 +10,7 @@ mod channels;
 mod clockwork;
 mod crm_watch;
 mod deliver;
+mod digest;
 mod facts;
 mod failures;
 mod guard;

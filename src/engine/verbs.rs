@@ -74,7 +74,7 @@ impl Engine {
             Ruling::Go => match shortage(tx, host, verb)? {
                 Some(why) => Err(why),
                 None if dry_run => Ok(Ordered::Settled(Box::new(row))),
-                None => Ok(self.obey(tx, host, row, verb)?),
+                None => Ok(self.obey(tx, host, &row, verb)?),
             },
         };
         Ok(Some((organization, done)))
@@ -84,28 +84,28 @@ impl Engine {
         &self,
         tx: &Tx<'_>,
         host: &Host,
-        row: Membership,
+        row: &Membership,
         verb: Verb,
     ) -> Result<Ordered, StoreError> {
         let now = self.now();
         match verb {
-            Verb::Resend => self.begin_again(tx, &row, now),
-            Verb::Adopt => settled(tx, &row, verb, |row| row.origin = Origin::Adopted, now),
+            Verb::Resend => self.begin_again(tx, row, now),
+            Verb::Adopt => settled(tx, row, verb, |row| row.origin = Origin::Adopted, now),
             Verb::Release => {
                 let why = "the bridge does not own the membership any more";
                 let boot = self.inner.boot;
                 for lane in [Lane::Access, Lane::Licence] {
                     outbox::withdraw(tx, row.id, lane, boot, why, now)?;
                 }
-                settled(tx, &row, verb, |row| row.origin = Origin::Present, now)
+                settled(tx, row, verb, |row| row.origin = Origin::Present, now)
             }
             Verb::Restrict if row.state == State::Restricted => {
-                settled(tx, &row, verb, |row| row.restricted_by_bridge = false, now)
+                settled(tx, row, verb, |row| row.restricted_by_bridge = false, now)
             }
-            Verb::Restrict => queue(tx, host, &row, verb, PortalVerb::Restrict, now),
-            Verb::Restore => queue(tx, host, &row, verb, PortalVerb::Restore, now),
-            Verb::AssignLicence => queue(tx, host, &row, verb, PortalVerb::AssignLicence, now),
-            Verb::RevokeLicence => queue(tx, host, &row, verb, PortalVerb::RevokeLicence, now),
+            Verb::Restrict => queue(tx, host, row, verb, PortalVerb::Restrict, now),
+            Verb::Restore => queue(tx, host, row, verb, PortalVerb::Restore, now),
+            Verb::AssignLicence => queue(tx, host, row, verb, PortalVerb::AssignLicence, now),
+            Verb::RevokeLicence => queue(tx, host, row, verb, PortalVerb::RevokeLicence, now),
         }
     }
 

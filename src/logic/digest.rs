@@ -33,6 +33,17 @@ impl Part {
     }
 }
 
+/// What a conflict is, in a line.
+pub fn conflict(kind: &str, one: &str, other: &str) -> String {
+    match kind {
+        "claimed" => format!("{one}: {other} claim to be the home"),
+        "changed" => format!("{one}: the home changed ({other}); people confirm-home {one}"),
+        "two_persons" => format!("{one} and {other}: one address, two accounts"),
+        "two_addresses" => format!("{one} and {other}: one account, two addresses"),
+        _ => format!("{one} and {other}: {kind}"),
+    }
+}
+
 /// What there is to tell of one organization.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Digest {
@@ -61,7 +72,7 @@ pub struct Digest {
     /// Who appeared in mapped channels without the bridge (R57).
     pub strangers: Part,
     /// How many are outside the host's policies (R20): told with the rest, no news by itself.
-    pub outside_policy: usize,
+    pub outside_policy: u32,
 }
 
 impl Digest {

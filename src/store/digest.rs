@@ -99,6 +99,23 @@ pub fn strangers(
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
+/// What forbids writes for people of this organization: kind, and the two sides.
+pub fn conflicts(
+    tx: &Tx<'_>,
+    organization: &OrgId,
+) -> Result<Vec<(String, String, String)>, StoreError> {
+    let mut statement = tx.sql().prepare_cached(
+        "SELECT kind, one, other FROM conflicts
+         WHERE one LIKE ?1 || '/%' OR other LIKE ?1 || '/%'
+            OR one IN (SELECT zuid FROM memberships WHERE organization = ?1 AND zuid IS NOT NULL)
+            OR one IN (SELECT email FROM memberships WHERE organization = ?1)
+         ORDER BY id",
+    )?;
+    let rows = statement
+        .query_map([organization.as_str()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
 /// The run whose plan is held, if the newest over the whole organization is: its id and what it
 /// holds, a JSON array of lines with a reason.
 pub fn held_run(tx: &Tx<'_>, organization: &OrgId) -> Result<Option<(i64, String)>, StoreError> {
@@ -116,7 +133,7 @@ pub fn held_run(tx: &Tx<'_>, organization: &OrgId) -> Result<Option<(i64, String
 }
 
 /// How many external users are in, to whom the host's policies do not apply.
-pub fn outside_policy(tx: &Tx<'_>, organization: &OrgId) -> Result<usize, StoreError> {
+pub fn outside_policy(tx: &Tx<'_>, organization: &OrgId) -> Result<u32, StoreError> {
     Ok(tx
         .sql()
         .prepare_cached(

@@ -36,7 +36,7 @@ async fn two_hundred_and_fifty_people_are_three_calls() {
     assert_eq!(bridge.calls("cliq.members.add").await, 3);
     bridge.run("acme").await;
     assert_eq!(bridge.calls("cliq.members.add").await, 3);
-    bridge.finish().await;
+    bridge.finish_with_leftovers("the ledger is more than a page").await;
 }
 
 #[tokio::test]
@@ -104,10 +104,10 @@ async fn r48_a_crash_between_the_call_and_its_booking_is_one_repeat_at_most() {
     let mut bridge = one_channel().start().await;
     bridge.fault("cliq.members.add", json!({ "times": 1 }), json!({ "kind": "hold" })).await;
     bridge.added("acme", EVE).await;
-    for _ in 0..3 {
-        for name in [Desk::Hints, Desk::Access] {
-            bridge.step(&desk(name)).await;
-        }
+    // A hint is looked at a moment after its webhook.
+    bridge.clock.advance(Duration::from_secs(1));
+    for name in [Desk::Hints, Desk::Access] {
+        bridge.step(&desk(name)).await;
     }
     // The channels are found first; then the call goes out, and the process dies in the middle.
     bridge.step(&desk(Desk::Channels)).await;

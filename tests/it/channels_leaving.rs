@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::support::channels::{BO, DAY, EVE, EXT, PEOPLE, one_channel};
+use super::support::harness::rows;
 use super::support::people::{address, crowd};
 use super::support::{Bridge, Setup};
 
@@ -164,9 +165,8 @@ async fn the_guard_holds_channel_removals_as_a_whole() {
     }
     bridge.run("acme").await;
     let crm = bridge.sandbox("/state").await;
-    let acme =
-        super::support::harness::rows(&crm["organizations"]).find(|o| o["id"] == "acme").unwrap();
-    let ids: Vec<String> = super::support::harness::rows(&acme["crm_users"])
+    let acme = rows(&crm["organizations"]).find(|o| o["id"] == "acme").unwrap();
+    let ids: Vec<String> = rows(&acme["crm_users"])
         .filter(|row| row["profile"] == "Partner")
         .map(|row| row["id"].as_str().unwrap().to_owned())
         .collect();
@@ -175,11 +175,7 @@ async fn the_guard_holds_channel_removals_as_a_whole() {
     }
     let run = bridge.run("acme").await;
     let view = bridge.admin(&format!("/runs/{run}")).await.body;
-    assert_eq!(
-        (&view["state"], super::support::harness::rows(&view["held"]).count()),
-        (&json!("held"), 6),
-        "{view}"
-    );
+    assert_eq!((&view["state"], rows(&view["held"]).count()), (&json!("held"), 6), "{view}");
     assert_eq!(bridge.members("ext").await.len(), 21, "nobody of them");
     assert_eq!(bridge.notices("Removals of acme are held back").await, 1);
 
@@ -237,6 +233,8 @@ async fn who_declines_the_organization_is_not_asked_into_its_channels() {
     bridge.announce("acme", &eve).await;
     bridge.settle().await;
     assert_eq!(bridge.invited("ext").await, [EVE]);
+    // A listing has to have shown the invitation before its absence says anything.
+    bridge.run("acme").await;
     bridge.act(&format!("/organizations/acme/members/{EVE}/decline"), &Value::Null).await;
     for _ in 0..3 {
         bridge.clock.advance(Duration::from_hours(1));
@@ -246,4 +244,24 @@ async fn who_declines_the_organization_is_not_asked_into_its_channels() {
     assert_eq!(bridge.guest(EVE, "ext").await["state"], "declined");
     assert_eq!(bridge.invited("ext").await, [""; 0]);
     bridge.finish().await;
+}
+
+#[tokio::test]
+async fn a_no_on_the_join_page_takes_the_channel_invitations_back() {
+    let bridge = partners().start().await;
+    let eve = bridge.add_with("acme", json!({ "email": EVE, "profile": "Partner" })).await;
+    bridge.announce("acme", &eve).await;
+    bridge.settle().await;
+    let mails = bridge.mails(EVE).await;
+    let link = mails[0].text().lines().find(|line| line.contains("/join/")).unwrap().trim();
+    let path = link.split_once("/join/").unwrap().1;
+    let url = format!("http://{}/join/{path}", bridge.public());
+    let request = bridge.http.post(url).header("sec-fetch-site", "same-origin");
+    let request = request.form(&[("action", "decline")]);
+    let answer = super::support::harness::answer(request).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    bridge.settle().await;
+    assert_eq!(bridge.invited("ext").await, [""; 0]);
+    assert_eq!(bridge.guest(EVE, "ext").await["state"], "declined");
+    bridge.finish_with_leftovers("the portal's own invitation is still open").await;
 }

@@ -223,7 +223,9 @@ async fn z19_a_channel_takes_as_many_as_fit_and_the_rest_when_there_is_room() {
         write!(members, "\"{email}\", ").unwrap();
         write!(
             people,
-            "\n[[people]]\nemail = \"{email}\"\nfirst_name = \"Q\"\nlast_name = \"{number}\"\n"
+            "\n[[people]]\nemail = \"{email}\"\nfirst_name = \"Q\"\nlast_name = \"{number}\"\n\
+             zuid = \"{}\"\nhome = \"elsewhere\"\n",
+            800_000_000 + number
         )
         .unwrap();
     }
