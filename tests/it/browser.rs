@@ -80,12 +80,16 @@ async fn join_in_cliq(browser: &Browser) {
 }
 
 #[tokio::test]
-async fn r10_r11_r49_from_the_letter_to_cliq_and_joined_is_what_is_seen_there() {
+async fn r10_r11_r12_r49_from_the_letter_to_cliq_and_joined_is_what_is_seen_there() {
     let Some(browser) = Browser::start().await else { return };
     let bridge = Setup::demo().reachable().start().await;
     let link = joy(&bridge).await;
     browser.open(&link).await;
     assert_eq!(browser.text("h1").await, "Join Birch Studio in Cliq");
+    let said = browser.text("main").await;
+    for part in ["external user with limited access", "What limited access means"] {
+        assert!(said.contains(part), "{part} in {said}");
+    }
     browser.click(JOIN).await;
     let target = bridge.membership("birch", JOY).await["join_url"].as_str().unwrap().to_owned();
     assert_eq!(browser.url().await, target, "the portal's own address");
