@@ -93,6 +93,9 @@ impl Engine {
                     action: None,
                 };
                 audit::record(tx, &entry, now)?;
+                if let Some(host) = self.host(&row.organization) {
+                    self.settle_remembered(tx, host, &row, Cause::default(), now)?;
+                }
                 Ok(declined(row))
             }
             (JoinView::Resolved, Some(row)) if row.state == State::Declined => Ok(declined(row)),

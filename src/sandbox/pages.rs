@@ -42,8 +42,10 @@ pub(super) fn escape(text: &str) -> String {
 
 fn page(title: &str, body: &str) -> String {
     let title = escape(title);
+    // An empty icon: a browser that asks for one would be a violation in the journal.
     format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
+         <link rel=\"icon\" href=\"data:,\">\
          <meta name=\"viewport\" content=\"width=device-width\"><title>{title}</title>\
          <style>{STYLE}</style></head><body><h1>{title}</h1>{body}</body></html>"
     )

@@ -5,7 +5,12 @@
 
 // In this process, with the clock moved by hand.
 mod admin;
+mod browser;
 mod burst;
+mod channels;
+mod channels_batches;
+mod channels_leaving;
+mod channels_limits;
 mod clock;
 mod doors;
 mod downgrade;

@@ -6,9 +6,10 @@ use serde_json::{Value, json};
 use super::places::mapped;
 use crate::domain::channel::{Guest, GuestState, Level, Way};
 use crate::domain::membership::Membership;
-use crate::domain::{Class, CliqId, Lane, Operation, Presence, Standing, Timestamp};
+use crate::domain::{Access, Class, CliqId, Lane, Operation, Presence, Standing, Timestamp};
 use crate::engine::apply::Look;
 use crate::engine::guard::Bounds;
+use crate::engine::subscription::access_of;
 use crate::engine::{Engine, Host};
 use crate::logic::channels::{
     ChannelStep, GuestDecision, GuestFacts, GuestVerdict, Mapping, Observed, Who, find, plan_guest,
@@ -16,7 +17,7 @@ use crate::logic::channels::{
 use crate::logic::plan::{Matched, Verdict, classify, matching};
 use crate::store::audit::{self, Entry};
 use crate::store::outbox::{self, Cause, NewAction, Wish};
-use crate::store::{StoreError, Tx, guests};
+use crate::store::{StoreError, Tx, guests, plans};
 
 /// What is to become of one person in one channel.
 struct Planned {
@@ -92,14 +93,21 @@ impl Engine {
         let sides = crate::engine::facts::Sides::nobody(now);
         let user = &row.crm_user_id;
         let look = Look { host, user, sides: &sides, cause, rearm: false, now };
+        let disputed = self.is_disputed(tx, Some(row))?;
         for guest in known {
             let mapping = match mapped(host, &guest.channel) {
                 Some(_) => Mapping::Remembered,
                 None => Mapping::Unknown,
             };
             let channel = guest.channel.clone();
-            let planned =
-                self.plan_in(tx, &look, &channel, Some(guest), Who::Member(row), mapping)?;
+            let planned = self.plan_in(
+                tx,
+                &look,
+                &channel,
+                Some(guest),
+                (Who::Member(row), disputed),
+                mapping,
+            )?;
             self.settle_guest(tx, &look, Some(row), planned, &mut bounds)?;
         }
         self.tell_bounds(tx, host, &bounds, now)
@@ -138,6 +146,8 @@ impl Engine {
         let mut known = guests::of_person(tx, host.id(), look.user, row.map(|row| row.id))?;
         let mut all = Vec::new();
         let own = own(look);
+        let disputed = self.is_disputed(tx, row)?;
+        let access = access_of(host, &plans::of(tx, host.id())?);
         for mapping in &host.settings.channels {
             let at = known.iter().position(|guest| guest.channel == mapping.channel);
             let guest = at.map(|at| known.remove(at));
@@ -146,15 +156,15 @@ impl Engine {
                 (Some(row), None) => Who::Member(row),
                 _ => Who::Nobody,
             };
-            let holds = holds(look, verdict, Some(&mapping.when), &who);
-            all.push(self.plan_in(tx, look, &mapping.channel, guest, who, holds)?);
+            let holds = under(access, holds(look, verdict, Some(&mapping.when), &who));
+            all.push(self.plan_in(tx, look, &mapping.channel, guest, (who, disputed), holds)?);
         }
         // Channels that are mapped no more.
         for guest in known {
             let who = row.filter(|_| own.is_none()).map_or(Who::Nobody, Who::Member);
-            let holds = holds(look, verdict, None, &who);
+            let holds = under(access, holds(look, verdict, None, &who));
             let channel = guest.channel.clone();
-            all.push(self.plan_in(tx, look, &channel, Some(guest), who, holds)?);
+            all.push(self.plan_in(tx, look, &channel, Some(guest), (who, disputed), holds)?);
         }
         Ok(all)
     }
@@ -165,7 +175,7 @@ impl Engine {
         look: &Look<'_>,
         channel: &str,
         guest: Option<Guest>,
-        who: Who<'_>,
+        (who, disputed): (Who<'_>, bool),
         mapping: Mapping,
     ) -> Result<Planned, StoreError> {
         let waits_for_room = guest.as_ref().is_some_and(|guest| guest.parked.is_some());
@@ -190,6 +200,7 @@ impl Engine {
             guest: guest.as_ref(),
             place: spot.place(),
             member,
+            disputed,
             rearm: look.rearm,
             now: look.now,
         };
@@ -293,16 +304,18 @@ fn holds(
 ) -> Mapping {
     match verdict {
         Verdict::Internal if matches!(who, Who::Own(_)) => {}
-        // Nothing follows for somebody who may be another, or whom the membership's own planner
-        // leaves alone.
+        // Nothing follows for somebody who may be another, or who is none of ours.
         Verdict::Internal
         | Verdict::Released
         | Verdict::UnknownClass
-        | Verdict::OutOfScope(_)
-        | Verdict::NoAddress
-        | Verdict::UnknownStatus(_)
         | Verdict::Succeeded
-        | Verdict::Conflict => return Mapping::Unknown,
+        | Verdict::Conflict
+        | Verdict::Home(_)
+        | Verdict::HeldByDowngrade => return Mapping::Held,
+        // The membership's own planner decides about these.
+        Verdict::OutOfScope(_) | Verdict::NoAddress | Verdict::UnknownStatus(_) => {
+            return Mapping::Unknown;
+        }
         _ => {}
     }
     let Some(when) = when else { return Mapping::Lapsed("the channel is not mapped any more") };
@@ -318,6 +331,16 @@ fn holds(
         }
         Standing::NotActive(_) => Mapping::Lapsed("CRM does not list the person as active"),
         Standing::Unknown(_) => Mapping::Unknown,
+    }
+}
+
+/// What a downgrade leaves of it: nobody is taken out (R13, R16), and while everybody is restricted
+/// by the standing choice (R15) nobody is invited either.
+fn under(access: Access, mapping: Mapping) -> Mapping {
+    match (access, mapping) {
+        (Access::Restricted, _) => Mapping::Held,
+        (Access::Retained | Access::FreeByZoho, Mapping::Lapsed(_)) => Mapping::Unknown,
+        (Access::Retained | Access::FreeByZoho | Access::Normal, mapping) => mapping,
     }
 }
 

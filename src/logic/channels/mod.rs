@@ -53,6 +53,9 @@ pub enum Mapping {
     Lapsed(&'static str),
     /// Nothing was read that would tell.
     Unknown,
+    /// Nobody writes anything for the person now, in either direction: it is not certain who they
+    /// are, or the plan forbids it.
+    Held,
 }
 
 /// Who the person is to the organization.
@@ -98,6 +101,8 @@ pub struct GuestFacts<'a> {
     pub place: Place<'a>,
     /// What its member list shows.
     pub member: Observed<'a>,
+    /// Nobody knows for sure who the person is or where they are at home: no call (R3, G6, G9).
+    pub disputed: bool,
     /// An operator asked for this very person: a refused one is tried again.
     pub rearm: bool,
     /// Now.
@@ -250,6 +255,12 @@ fn age(row: &mut Guest, facts: &GuestFacts<'_>, timing: &Timing) -> Option<Guest
 
 /// What is to be done outside.
 fn wish(row: &mut Guest, facts: &GuestFacts<'_>) -> (Option<ChannelStep>, GuestVerdict) {
+    if facts.disputed {
+        return (None, GuestVerdict::InConflict);
+    }
+    if facts.mapping == Mapping::Held {
+        return (None, GuestVerdict::Settled);
+    }
     // The organization's own people are added once and never taken out again (R43).
     let external = row.membership.is_some();
     if external && facts.is_leaving() {

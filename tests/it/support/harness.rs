@@ -50,7 +50,7 @@ pub struct Bridge {
     pub folder: tempfile::TempDir,
     running: Option<Running>,
     sandbox: Option<Sandbox>,
-    urls: Urls,
+    pub urls: Urls,
     sources: Vec<Source>,
     events: AtomicU32,
     ended: bool,
@@ -282,13 +282,6 @@ impl Bridge {
 
     pub async fn patch(&self, path: &str, body: &Value) -> Value {
         self.sandbox_call(reqwest::Method::PATCH, path, body).await
-    }
-
-    /// Tries an act that may be refused.
-    pub async fn attempt(&self, path: &str, body: &Value) -> Answer {
-        let url = format!("{}/sandbox{path}", self.urls.url);
-        let request = self.http.post(url).header("content-type", "application/json");
-        answer(request.body(body.to_string())).await
     }
 
     /// Looks at something of the sandbox that may be refused.
