@@ -118,6 +118,7 @@ impl Again<'_> {
                 (Some(_), None) => Observed::NotShown,
                 (Some(_), Some(member)) => Observed::Shown(member),
             },
+            disputed: self.engine.is_disputed(self.tx, person.row.as_ref())?,
             rearm: false,
             now: self.now,
         };

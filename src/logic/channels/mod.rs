@@ -101,6 +101,8 @@ pub struct GuestFacts<'a> {
     pub place: Place<'a>,
     /// What its member list shows.
     pub member: Observed<'a>,
+    /// Nobody knows for sure who the person is or where they are at home: no call (R3, G6, G9).
+    pub disputed: bool,
     /// An operator asked for this very person: a refused one is tried again.
     pub rearm: bool,
     /// Now.
@@ -253,6 +255,9 @@ fn age(row: &mut Guest, facts: &GuestFacts<'_>, timing: &Timing) -> Option<Guest
 
 /// What is to be done outside.
 fn wish(row: &mut Guest, facts: &GuestFacts<'_>) -> (Option<ChannelStep>, GuestVerdict) {
+    if facts.disputed {
+        return (None, GuestVerdict::InConflict);
+    }
     if facts.mapping == Mapping::Held {
         return (None, GuestVerdict::Settled);
     }

@@ -63,6 +63,7 @@ impl Case {
                 Some(None) => Observed::NotShown,
                 Some(Some(member)) => Observed::Shown(member),
             },
+            disputed: false,
             rearm: self.rearm,
             now: self.now,
         };
