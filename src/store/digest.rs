@@ -140,7 +140,5 @@ pub fn outside_policy(tx: &Tx<'_>, organization: &OrgId) -> Result<u32, StoreErr
             "SELECT count(*) FROM memberships
              WHERE organization = ?1 AND external = 1 AND state IN ('joined', 'restricted')",
         )?
-        .query_row([organization.as_str()], |row| {
-            row.get::<_, u32>(0).map(|count| usize::try_from(count).unwrap_or(usize::MAX))
-        })?)
+        .query_row([organization.as_str()], |row| row.get(0))?)
 }
