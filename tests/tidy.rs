@@ -1,9 +1,12 @@
 //! The house rules that a compiler does not know: who may import whom, how long a file may be, which
 //! words belong in which room. Each finding says what to do instead.
 //!
-//! `source` reads files, `samples` shows each rule failing. Deliberately absent: what rustc and
+//! `source` reads files, `samples` shows each rule failing, `rules` maps the product's rules to their
+//! tests. Deliberately absent: what rustc and
 //! clippy already say.
 
+#[path = "tidy/rules.rs"]
+mod rules;
 #[path = "tidy/samples.rs"]
 mod samples;
 #[path = "tidy/source.rs"]

@@ -9,12 +9,14 @@ pub mod logging;
 mod loops;
 mod wiring;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use url::Url;
 
 use crate::clock::Clock;
 use crate::config::Config;
@@ -57,7 +59,11 @@ pub enum Loops {
 ///
 /// # Errors
 /// With the place and what to do about it, when a part cannot be had.
-pub async fn start(config: Config, clock: Arc<dyn Clock>, loops: Loops) -> anyhow::Result<Running> {
+pub async fn start(
+    mut config: Config,
+    clock: Arc<dyn Clock>,
+    loops: Loops,
+) -> anyhow::Result<Running> {
     let lock = StoreLock::take(&config.store.path)?;
     let store = Store::open(&config.store.path)?;
     let now = clock.now();
@@ -75,6 +81,8 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>, loops: Loops) -> anyho
     let admin = listen::bind(&config.server.admin_listen)
         .await
         .with_context(|| format!("server.admin_listen = {}", config.server.admin_listen))?;
+    let names = (listen::local(&public), listen::local(&admin));
+    name_port(&mut config.server.public_url, &names.0);
     let drain = config.server.drain;
     let doors_settings = (
         config.server.body_limit,
@@ -91,7 +99,6 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>, loops: Loops) -> anyho
         bootstrap_token: doors_settings.2,
     };
     let stop = CancellationToken::new();
-    let names = (listen::local(&public), listen::local(&admin));
     let mut tasks = JoinSet::new();
     for (bound, router, name) in [
         (public, http::public(doors.clone()), "public door"),
@@ -120,6 +127,16 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>, loops: Loops) -> anyho
         clock,
         _lock: lock,
     })
+}
+
+/// A port 0 in `server.public_url` means the one that was bound, as it does in `server.listen`: so
+/// the demo's join links work on whatever port was free.
+fn name_port(public_url: &mut Url, bound: &str) {
+    let bound = bound.parse().ok().map(|at: SocketAddr| at.port());
+    if let (Some(0), Some(port)) = (public_url.port(), bound) {
+        // An http URL can have any port.
+        let _ = public_url.set_port(Some(port));
+    }
 }
 
 impl Running {
@@ -160,5 +177,23 @@ impl Running {
             tracing::warn!(%error, "the end of this boot was not recorded");
         }
         self.store.close().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::name_port;
+
+    #[test]
+    fn a_port_0_of_the_public_url_becomes_the_bound_one_and_any_other_stays() {
+        for (written, bound, named) in [
+            ("http://127.0.0.1:0/", "127.0.0.1:8123", "http://127.0.0.1:8123/"),
+            ("http://127.0.0.1/", "127.0.0.1:8123", "http://127.0.0.1/"),
+            ("https://bridge.example.org/", "unix:/run/a.sock", "https://bridge.example.org/"),
+        ] {
+            let mut url = written.parse().unwrap();
+            name_port(&mut url, bound);
+            assert_eq!(url.as_str(), named);
+        }
     }
 }

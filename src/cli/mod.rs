@@ -7,6 +7,7 @@ mod admin;
 mod check;
 mod demo;
 mod memberships;
+mod people;
 mod sandbox;
 mod send;
 mod serve;
@@ -51,6 +52,8 @@ enum Command {
     Check(CheckOptions),
     /// List memberships of a running daemon, or act on them.
     Memberships(Box<memberships::MembershipsOptions>),
+    /// Show one person over all organizations, or confirm a changed home.
+    People(Box<people::PeopleOptions>),
     /// Sign one webhook and post it.
     Send(Box<send::SendOptions>),
 }
@@ -120,6 +123,7 @@ pub fn main() -> ExitCode {
             Command::Sandbox(options) => sandbox::run(&options).await,
             Command::Check(options) => Ok(check::run(&options)),
             Command::Memberships(options) => memberships::run(&options).await,
+            Command::People(options) => people::run(&options).await,
             Command::Send(options) => send::run(&options).await,
         }
     });

@@ -9,6 +9,8 @@ use std::path::Path;
 use toml::de::DeTable;
 
 mod address;
+#[cfg(test)]
+mod forbidden;
 mod keys;
 mod leaf;
 mod mail;

@@ -145,6 +145,13 @@ fn read_organization(
     let seats = |key| section.optional(key, leaf::number(0..=LICENCES_MAX));
     let (licences, cliq_licences) = (seats("licences"), seats("cliq_licences"));
     let assign_licence = scope::read_licensed(section);
+    if let (Some(_), Some(Portal::Observe)) = (&assign_licence, &portal) {
+        section.fail_at(
+            "assign_licence",
+            "needs portal = { mode = \"function\", … }; in observe mode licences are given in CRM \
+             Plus, Admin panel, Users (R18)",
+        );
+    }
     let watch = watch::read_watch(section);
     Some(Organization {
         id: OrgId::new(id?),

@@ -13,7 +13,7 @@ use toml::de::{DeTable, DeValue};
 use super::{Config, Listen, Portal, Problems, keys, load, parse};
 use crate::domain::scheme::{Encoding, Hash, Scheme};
 
-const EXAMPLE: &str = include_str!("../../config/cliqbridge.example.toml");
+pub(super) const EXAMPLE: &str = include_str!("../../config/cliqbridge.example.toml");
 
 /// 32 bytes in base64, so that it serves every scheme; the file's name makes it unique.
 fn secret_for(name: &str) -> String {

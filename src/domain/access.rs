@@ -14,13 +14,14 @@ pub enum CliqPlan {
 }
 
 /// The CRM Plus plan of an organization (design section 11, "Plan webhooks").
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Subscription {
     /// Paid for and running.
     Active,
     /// Downgraded, cancelled or expired.
     Downgraded,
     /// Nobody has said yet.
+    #[default]
     Unknown,
 }
 

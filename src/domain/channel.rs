@@ -1,5 +1,7 @@
 //! Mapped channels, and the people who are in them or on the way (the article on external channels).
 
+use std::collections::BTreeMap;
+
 use super::email::Email;
 use super::ids::{CliqId, CrmUserId, GuestId, MembershipId, OrgId};
 use super::time::Timestamp;
@@ -82,10 +84,15 @@ pub struct Guest {
     pub since: Timestamp,
     /// The address that was invited (R44); the current one is the CRM user's.
     pub invited_as: Option<Email>,
-    /// When our call for this person was accepted.
+    /// When our last call for this person was accepted, or may have been: its answer was lost.
     pub invited_at: Option<Timestamp>,
-    /// Invitations sent to the person for this channel, ever (R48).
+    /// Invitations sent to the person for this channel, ever (R48); one whose answer was lost
+    /// counts.
     pub sends: u32,
+    /// Calls of the current invitation whose answer was lost. The second one is the last.
+    pub unanswered: u32,
+    /// Whether the person was known to have a Zoho account at the last look (R47).
+    pub has_account: bool,
     /// The membership's generation that the invitation belongs to.
     pub generation: u32,
     /// The id under which the channel showed the person.
@@ -97,10 +104,112 @@ pub struct Guest {
 }
 
 impl Guest {
+    /// A person who should be in and was never invited.
+    pub fn wanted(
+        organization: &OrgId,
+        channel: &str,
+        crm_user_id: &CrmUserId,
+        membership: Option<MembershipId>,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            id: GuestId(0),
+            organization: organization.clone(),
+            channel: channel.to_owned(),
+            crm_user_id: crm_user_id.clone(),
+            membership,
+            state: GuestState::Wanted,
+            since: now,
+            invited_as: None,
+            invited_at: None,
+            sends: 0,
+            unanswered: 0,
+            has_account: false,
+            generation: 1,
+            cliq_id: None,
+            unseen_since: None,
+            parked: None,
+        }
+    }
+
     /// Whether our call brought the person in or invited them: only then the bridge may ever take
     /// them out (design section 11, "Ownership").
     pub fn is_ours(&self) -> bool {
         self.invited_at.is_some()
+    }
+
+    /// Whether an invitation is out that the person may still follow.
+    pub fn is_open(&self) -> bool {
+        match self.state {
+            GuestState::Invited | GuestState::AwaitingSignup | GuestState::SignedUp => true,
+            // Asked again by a new generation, or its first answer was lost; or ran out by our clock,
+            // which is not Zoho's.
+            GuestState::Wanted | GuestState::Expired => self.is_ours(),
+            GuestState::Joined | GuestState::Declined | GuestState::Left | GuestState::Removed => {
+                false
+            }
+        }
+    }
+}
+
+/// How a person gets into a channel (C2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Way {
+    /// By an invitation to the address, which the person follows or not (R41, R42, R44).
+    Invitation,
+    /// At once, by the Cliq id (R43).
+    Direct,
+}
+
+/// A member of a channel. Invited people are presumably absent until they join.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Cliq's id of the person.
+    pub id: CliqId,
+    /// Address, when it is one.
+    pub email: Option<Email>,
+    /// Role in the channel; an open list of words.
+    pub role: Option<String>,
+}
+
+/// Every member of one channel, complete by construction: made only from a finished listing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Members {
+    by_id: BTreeMap<CliqId, Member>,
+    by_email: BTreeMap<Email, CliqId>,
+}
+
+impl Members {
+    /// Takes all rows of a finished listing.
+    pub fn complete(rows: Vec<Member>) -> Self {
+        let mut members = Self::default();
+        for row in rows {
+            if let Some(email) = &row.email {
+                members.by_email.insert(email.clone(), row.id.clone());
+            }
+            members.by_id.insert(row.id.clone(), row);
+        }
+        members
+    }
+
+    /// The member with this id.
+    pub fn get(&self, id: &CliqId) -> Option<&Member> {
+        self.by_id.get(id)
+    }
+
+    /// The member with this address.
+    pub fn by_email(&self, email: &Email) -> Option<&Member> {
+        self.by_email.get(email).and_then(|id| self.by_id.get(id))
+    }
+
+    /// All members, in the order of their ids.
+    pub fn iter(&self) -> impl Iterator<Item = &Member> {
+        self.by_id.values()
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> u32 {
+        u32::try_from(self.by_id.len()).unwrap_or(u32::MAX)
     }
 }
 
@@ -121,6 +230,8 @@ pub struct ChannelFacts {
     pub may_add: Option<bool>,
     /// How many people are in it.
     pub participants: Option<u32>,
+    /// External channels of the whole organization, as of its last listing; `None` before one.
+    pub external_channels: Option<u32>,
     /// When this was read.
     pub read_at: Timestamp,
 }

@@ -72,6 +72,19 @@ impl Email {
         self.canonical.rsplit_once('@').map_or("", |(_, domain)| domain)
     }
 
+    /// Whether it is what a directory writes over the address of a deleted account (I17): marked as
+    /// deleted, or of the domain that never exists (RFC 6761). Nobody is reached there.
+    pub fn is_tombstone(&self) -> bool {
+        const MARKS: [&str; 4] = ["deleted-", "deleted_", "deleted.", "deleteduser"];
+        const ENDS: [&str; 3] = ["-deleted", "_deleted", ".deleted"];
+        let local = self.canonical.split('@').next().unwrap_or_default();
+        let top = self.domain().rsplit('.').next().unwrap_or_default();
+        top == "invalid"
+            || top == "deleted"
+            || MARKS.iter().any(|mark| local.starts_with(mark))
+            || ENDS.iter().any(|end| local.ends_with(end))
+    }
+
     /// The address as logs may show it: `a***@example.org`.
     pub fn masked(&self) -> String {
         let first: String = self.canonical.chars().take(1).collect();
@@ -125,6 +138,18 @@ mod tests {
     fn logs_see_a_masked_address() {
         let email = Email::parse("ada@acme.example");
         assert_eq!(email.map(|e| e.to_string()), Ok("a***@acme.example".to_owned()));
+    }
+
+    #[test]
+    fn i17_what_is_written_over_a_deleted_account_is_a_tombstone() {
+        let is = |text: &str| Email::parse(text).map(|email| email.is_tombstone());
+        for text in ["deleted-7@x.example", "bo_deleted@x.example", "bo@x.invalid", "bo@x.deleted"]
+        {
+            assert_eq!(is(text), Ok(true), "{text}");
+        }
+        for text in ["bo@x.example", "undeleted@x.example", "deleted@x.example", "bo@deleted.eu"] {
+            assert_eq!(is(text), Ok(false), "{text}");
+        }
     }
 
     proptest::proptest! {

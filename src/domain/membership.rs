@@ -103,10 +103,11 @@ pub struct Membership {
     pub overdue_told: bool,
     /// The licence that Cliq last showed, where it is looked at (R17).
     pub licence: Option<Licence>,
-    /// The bridge has given a paid licence once; whatever becomes of it is the administrators'
-    /// choice (R18).
+    /// A paid licence was given once, or changed by an administrator: whatever becomes of it is the
+    /// administrators' choice, and the policy list gives none (R18). A downgrade's flip clears it.
     pub licence_given: bool,
-    /// Set while the bridge itself holds the person restricted; only such rows are restored.
+    /// Set while the bridge itself holds the person restricted, because CRM deactivated them or by
+    /// the standing choice for a downgrade; only such rows are restored.
     pub restricted_by_bridge: bool,
     /// Why the access lane is parked, as a portal code (contract: "refused").
     pub parked: Option<String>,

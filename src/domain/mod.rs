@@ -27,7 +27,7 @@ mod words;
 
 pub use access::{Access, CliqPlan, Licence, Subscription};
 pub use action::{Action, Lane, Operation, PortalVerb};
-pub use channel::{ChannelFacts, Guest, GuestState};
+pub use channel::{ChannelFacts, Guest, GuestState, Level, Member, Members, Way};
 pub use cliq::{Class, CliqUser, Directory, Presence};
 pub use crm::{CrmUser, Roster, Standing};
 pub use delivery::{DeliveryStatus, Hint, HintKind, Subject};

@@ -65,6 +65,7 @@ impl Engine {
         }
         self.tell_of(tx, look, known.as_ref(), row.as_ref(), &decision.verdict)?;
         self.take_steps(tx, look, &decision, row.as_mut())?;
+        self.settle_guests(tx, look, row.as_ref(), &decision.verdict, bounds)?;
         Ok(decision.verdict)
     }
 
@@ -302,12 +303,17 @@ fn note_change(
     if facts.0.as_ref() == Some(&facts.1) && !renamed {
         return Ok(());
     }
-    let reason = verdict.sentence();
+    let only_renamed = facts.0.as_ref() == Some(&facts.1) && *verdict == Verdict::Settled;
+    let (event, reason) = if only_renamed {
+        ("renamed", "The address or the id in CRM changed; the membership is the same.".to_owned())
+    } else {
+        (verdict.word(), verdict.sentence())
+    };
     let entry = Entry {
         organization: look.host.id(),
         membership: Some(after.id),
         actor: if look.rearm { "operator" } else { "bridge" },
-        event: verdict.word(),
+        event,
         reason: &reason,
         before: facts.0,
         after: Some(facts.1),

@@ -166,7 +166,7 @@ impl Engine {
         let (engine, id, now) = (self.clone(), host.id().clone(), self.now());
         let next = now + RETRY;
         let notice = tell.then(|| Notice {
-            title: format!("The CRM of {id} does not take the watch"),
+            title: "The CRM does not take the watch".to_owned(),
             body: format!(
                 "{failure}\n{}\nIt is tried again every 15 minutes. Nothing is lost: the scheduled \
                  reconciliation finds what the watch would have told sooner.",
@@ -216,7 +216,7 @@ impl Engine {
             })
             .await?;
         self.wake(&Desk::Runs(organization.clone()));
-        Ok(still.then_some(now + LISTING_EVERY))
+        Ok(Some(if still { now + LISTING_EVERY } else { now }))
     }
 
     fn terms(&self, host: &Host, watch: &Watch) -> Terms {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::channels::MemberLists;
 use super::{Engine, Host};
 use crate::domain::{CrmUser, CrmUserId, Directory, Membership, Presence, Roster, Timestamp};
 use crate::logic::plan::{Claims, doubles};
@@ -32,6 +33,8 @@ pub(super) struct Sides {
     pub(super) claims: Claims,
     /// Who has a paid licence, where that is looked at.
     pub(super) paid: Option<Paid>,
+    /// Complete member lists of mapped channels, where a run has read them.
+    pub(super) members: MemberLists,
     /// When reading began: what was changed since may not show.
     pub(super) begun_at: Timestamp,
 }
@@ -39,12 +42,18 @@ pub(super) struct Sides {
 impl Sides {
     fn of(roster: Roster, directory: Directory, begun_at: Timestamp) -> Self {
         let (doubles, claims) = (doubles(&roster), Claims::of(&roster));
-        Self { roster, directory, complete: true, doubles, claims, paid: None, begun_at }
+        let (paid, members) = (None, MemberLists::default());
+        Self { roster, directory, complete: true, doubles, claims, paid, members, begun_at }
     }
 
     fn one(user: Option<CrmUser>, directory: Directory, begun_at: Timestamp) -> Arc<Self> {
         let roster = Roster::complete(user.into_iter().collect(), 1).unwrap_or_default();
         Arc::new(Self { complete: false, ..Self::of(roster, directory, begun_at) })
+    }
+
+    /// Nobody was looked at.
+    pub(super) fn nobody(now: Timestamp) -> Self {
+        Self { complete: false, ..Self::of(Roster::default(), Directory::default(), now) }
     }
 
     /// Calls that the listings took.

@@ -87,13 +87,9 @@ impl Engine {
 
     /// The facts of the person's invitation as of now. Its `join_url` is where joining leads on to;
     /// what is sent points to our page instead.
-    #[expect(
-        clippy::unnecessary_wraps,
-        reason = "what waits for the person is read from the store"
-    )]
     pub(super) fn invitation(
         &self,
-        _tx: &Tx<'_>,
+        tx: &Tx<'_>,
         host: &Host,
         row: &Membership,
         kind: Kind,
@@ -114,7 +110,7 @@ impl Engine {
             time_zone: row.time_zone.clone(),
             kind,
             has_account: row.zuid.is_some(),
-            channels: Vec::new(),
+            channels: self.open_channels(tx, row)?,
             thread: (kind != Kind::First).then(|| self.letter_key(row, 1)),
             unsubscribe: None,
         })

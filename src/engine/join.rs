@@ -5,8 +5,6 @@
 //! "Order and letters"). Looking changes nothing: mail scanners open every link. Deliberately
 //! absent: taking a step at Zoho; joining is the person's own act there.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
@@ -77,7 +75,7 @@ impl Engine {
         match (view, row) {
             (JoinView::Open(_), Some(before)) => {
                 let mut row = before.clone();
-                (row.state, row.since) = (State::Declined, now);
+                (row.state, row.since, row.overdue_told) = (State::Declined, now, false);
                 ledger::put(tx, &row)?;
                 let reason = "Declined on the page of the invitation.";
                 for lane in [Lane::Letter, Lane::Notice] {
@@ -95,6 +93,9 @@ impl Engine {
                     action: None,
                 };
                 audit::record(tx, &entry, now)?;
+                if let Some(host) = self.host(&row.organization) {
+                    self.settle_remembered(tx, host, &row, Cause::default(), now)?;
+                }
                 Ok(declined(row))
             }
             (JoinView::Resolved, Some(row)) if row.state == State::Declined => Ok(declined(row)),
@@ -149,10 +150,11 @@ impl Engine {
         row.invited_at.is_some_and(|invited_at| invited_at + expire_after <= now)
     }
 
+    /// In hex: mail programs that make a link of plain text lose no sign at its end.
     fn token(&self, link: JoinLink) -> String {
         let JoinLink { membership, generation, send } = link;
         let parts = [membership.to_string(), generation.to_string(), send.to_string()];
-        URL_SAFE_NO_PAD.encode(self.keyed_bytes("join", &parts.each_ref().map(String::as_str)))
+        self.keyed("join", &parts.each_ref().map(String::as_str))
     }
 }
 

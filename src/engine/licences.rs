@@ -52,7 +52,7 @@ impl Engine {
         }
         let id = host.id().clone();
         let plans = self.inner.store.read(move |tx| plans::of(tx, &id)).await?;
-        Ok(plans.subscription() == Subscription::Downgraded)
+        Ok(plans.subscription == Subscription::Downgraded)
     }
 
     /// Writes down what a complete listing says about licences, person by person. The notice about
@@ -108,6 +108,9 @@ impl Engine {
                 let Some(host) = engine.host(&organization) else { return Ok(Vec::new()) };
                 let seating = seating(tx, host, &sides)?;
                 for row in &seating.given {
+                    if engine.dispute(tx, row)?.is_some() {
+                        continue;
+                    }
                     let new = NewAction {
                         organization: &organization,
                         membership: Some(row),
@@ -252,7 +255,7 @@ fn look_at_all(
 ) -> Result<Vec<(MembershipId, Observed)>, StoreError> {
     let Some(paid) = &sides.paid else { return Ok(Vec::new()) };
     let plans = plans::of(tx, host.id())?;
-    let downgraded = plans.subscription() == Subscription::Downgraded;
+    let downgraded = plans.subscription == Subscription::Downgraded;
     let moving = outbox::licences_in_motion(tx, host.id(), sides.begun_at)?;
     let everybody_shown = host.settings.cliq_list == CliqList::Merged;
     let mut observed = Vec::new();
@@ -331,8 +334,8 @@ pub(super) fn seating(tx: &Tx<'_>, host: &Host, sides: &Sides) -> Result<Seating
             Some(_) => {}
             None if stuck.contains(&row.id) || !licences::may_be_given(&row) => {}
             None => {
-                let user = sides.roster.get(&row.crm_user_id);
-                if user.is_some_and(|user| list.matches(user)) {
+                let listed = sides.roster.get(&row.crm_user_id);
+                if listed.is_some_and(|person| list.matches(person)) {
                     wanted.push(row);
                 }
             }

@@ -10,6 +10,7 @@ mod channels;
 mod clockwork;
 mod crm_watch;
 mod deliver;
+mod digest;
 mod facts;
 mod failures;
 mod guard;
@@ -44,6 +45,7 @@ use crate::store::outbox::Desk as OutboxDesk;
 use crate::store::{Store, StoreError};
 
 pub use accept::{AcceptError, Incoming, Receipt};
+pub use channels::{ChannelView, GuestView};
 pub use failures::remedy;
 pub use host::Host;
 pub use people_views::{
@@ -189,6 +191,7 @@ struct Inner {
     depth: accept::Depth,
     refused: accept::Refused,
     subscribers: notices::Subscribers,
+    inviters: channels::Inviters,
 }
 
 impl Engine {
@@ -211,6 +214,7 @@ impl Engine {
             depth: accept::Depth::default(),
             refused: accept::Refused::default(),
             subscribers: notices::Subscribers::default(),
+            inviters: channels::Inviters::default(),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -283,24 +287,19 @@ impl Engine {
         self.wake(&Desk::Letters);
     }
 
-    /// HMAC-SHA256 under the store's key: names that nobody outside can guess and that come out
-    /// the same after a restart.
-    fn keyed_bytes(&self, purpose: &str, parts: &[&str]) -> Vec<u8> {
+    /// HMAC-SHA256 under the store's key, in hex: names that nobody outside can guess and that
+    /// come out the same after a restart.
+    fn keyed(&self, purpose: &str, parts: &[&str]) -> String {
         // HMAC takes keys of any length, so this cannot fail.
         let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(self.inner.key.expose()) else {
-            return Vec::new();
+            return String::new();
         };
         mac.update(purpose.as_bytes());
         for part in parts {
             mac.update(&[0x1f]);
             mac.update(part.as_bytes());
         }
-        mac.finalize().into_bytes().to_vec()
-    }
-
-    /// [`Self::keyed_bytes`] in hex.
-    fn keyed(&self, purpose: &str, parts: &[&str]) -> String {
-        hex::encode(self.keyed_bytes(purpose, parts))
+        hex::encode(mac.finalize().into_bytes())
     }
 }
 

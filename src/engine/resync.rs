@@ -200,6 +200,7 @@ impl Engine {
 
     async fn run_everybody(&self, host: &Host, run: &Run) -> Result<(), ReadError> {
         let sides = self.list(host, Priority::Run).await?;
+        let channel_calls = self.read_members(host, run, &sides).await?;
         let first = self.is_first_run(host).await?;
         self.note_listing(host, &sides).await?;
         let people = self.everybody(host, &sides).await?;
@@ -211,8 +212,12 @@ impl Engine {
         } else {
             None
         };
-        let calls = sides.calls();
-        self.plan_and_queue(host, run, &sides, people, calls, held).await
+        let calls = sides.calls() + channel_calls;
+        self.plan_and_queue(host, run, &sides, people, calls, held).await?;
+        if held.is_none() {
+            self.note_members(host, &sides).await?;
+        }
+        Ok(())
     }
 
     /// Everybody whom CRM or the ledger knows, in the order of the ids.
@@ -244,7 +249,8 @@ impl Engine {
             let sides = self.look_at(host, &user).await?;
             self.note_good_read(host).await?;
             if sides.roster.get(&user).is_some() || !known.is_empty() {
-                return self.plan_and_queue(host, run, &sides, vec![user], 2, None).await;
+                let calls = 2 + self.read_members_of(host, &sides, &user).await?;
+                return self.plan_and_queue(host, run, &sides, vec![user], calls, None).await;
             }
         }
         // Named by a zuid or an address that the ledger does not know: only a listing can tell.
@@ -268,7 +274,10 @@ impl Engine {
             self.note_run(run.id, state, &counts, &[], Some(why)).await?;
             return Ok(());
         }
-        let calls = sides.calls();
+        let mut calls = sides.calls();
+        if let [user] = found.as_slice() {
+            calls += self.read_members_of(host, &sides, user).await?;
+        }
         self.plan_and_queue(host, run, &sides, found, calls, None).await
     }
 
@@ -337,9 +346,12 @@ impl Engine {
                     let (known, decision, _) = engine.decide(tx, &look)?;
                     all.people += 1;
                     let counted = engine.is_counted(tx, known.as_ref(), now)?;
-                    let asks = decision.steps.iter().copied().any(invites);
+                    let row = decision.ledger.as_ref().or(known.as_ref());
+                    let guests = engine.foresee_guests(tx, &look, row, &decision.verdict)?;
+                    let asks = decision.steps.iter().copied().any(invites) || guests.invites;
                     all.invitations += usize::from(asks && !counted);
-                    if let Some(known) = known.filter(|_| decision.guarded) {
+                    let takes = decision.guarded || guests.removes;
+                    if let Some(known) = known.filter(|_| takes) {
                         all.removals.insert(known.id);
                     }
                     all.vanishing += usize::from(decision.vanished);

@@ -16,16 +16,18 @@ use crate::store::{StoreError, runs, ticks};
 enum Job {
     Reconcile,
     PollPlan,
+    Digest,
 }
 
 impl Job {
-    const ALL: [Self; 2] = [Self::PollPlan, Self::Reconcile];
+    const ALL: [Self; 3] = [Self::PollPlan, Self::Reconcile, Self::Digest];
 
     /// The word stored.
     fn as_str(self) -> &'static str {
         match self {
             Self::Reconcile => "reconcile",
             Self::PollPlan => "poll_plan",
+            Self::Digest => "digest",
         }
     }
 }
@@ -43,9 +45,7 @@ impl Engine {
             }
             next = next.into_iter().chain([at]).min();
         }
-        let Some(host) = self.host(organization) else { return Ok(Step::Idle(next)) };
-        let watch = self.keep_watch(host).await?;
-        Ok(Step::Idle(next.into_iter().chain(watch).min()))
+        Ok(Step::Idle(next))
     }
 
     /// When the job is due: the first of its times after it last ran.
@@ -54,6 +54,7 @@ impl Engine {
         let times = match job {
             Job::Reconcile => Some(&settings.reconcile),
             Job::PollPlan => Some(&settings.poll_plan),
+            Job::Digest => settings.digest.as_ref(),
         };
         let Some(times) = times else { return Ok(None) };
         let (id, now) = (organization.clone(), self.now());
@@ -72,6 +73,10 @@ impl Engine {
             Job::PollPlan => {
                 // A failed read says nothing about the plan; the next tick asks again.
                 let _ = self.poll_plan(host).await?;
+                false
+            }
+            Job::Digest => {
+                self.digest(host).await?;
                 false
             }
         };

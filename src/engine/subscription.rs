@@ -110,7 +110,7 @@ impl Engine {
         };
         let reads = plans::note_reading(tx, organization, &reading, now)?;
         note_licences_bought(tx, organization, known.crm_licences, org.licences, now)?;
-        let believed = known.subscription();
+        let believed = known.subscription;
         let detail = describe(org);
         let change = PlanChange {
             before: believed,
@@ -134,7 +134,7 @@ impl Engine {
             }
         }
         let plans = plans::of(tx, organization)?;
-        let (subscription, access) = (plans.subscription(), access_of(host, &plans));
+        let (subscription, access) = (plans.subscription, access_of(host, &plans));
         Ok(Polled { says: said.subscription, subscription, access })
     }
 
@@ -245,7 +245,7 @@ impl Engine {
             .write("approve downgrade", move |tx| {
                 let Some(host) = engine.host(&id) else { return Ok(None) };
                 let plans = plans::of(tx, &id)?;
-                let forbidden = nothing_to_approve(host, plans.subscription());
+                let forbidden = nothing_to_approve(host, plans.subscription);
                 if forbidden.is_none() && plans::approve_downgrade(tx, &id)? {
                     let entry = Entry {
                         organization: &id,
@@ -311,7 +311,7 @@ pub(super) fn access_of(host: &Host, plans: &Plans) -> Access {
     let confirmed = access::is_confirmed(plans.read, plans.reads, plans.approved);
     access::decide(
         host.policy.cliq_plan,
-        plans.subscription(),
+        plans.subscription,
         host.policy.restrict_on_free_downgrade,
         confirmed,
     )
@@ -337,9 +337,11 @@ pub(super) fn access_for(
     }
 }
 
-fn outlook(host: &Host, after: Subscription) -> &'static str {
+fn outlook(host: &Host, after: Subscription) -> String {
     let policy = &host.policy;
-    access::outlook(policy.cliq_plan, after, policy.restrict_on_free_downgrade, policy.portal_adds)
+    let restrict = policy.restrict_on_free_downgrade;
+    access::outlook(policy.cliq_plan, after, restrict, policy.portal_adds)
+        .replace("{id}", host.id().as_str())
 }
 
 /// Why an approval would change nothing, if so.

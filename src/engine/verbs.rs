@@ -71,20 +71,35 @@ impl Engine {
         let done = match verbs::rule(verb, &host.policy, &row, by_us) {
             Ruling::Forbidden(why) => Err(why),
             Ruling::AlreadySo => Ok(Ordered::Settled(Box::new(row))),
-            Ruling::Go => match shortage(tx, host, verb)? {
+            Ruling::Go => match self.hindrance(tx, host, &row, verb)? {
                 Some(why) => Err(why),
                 None if dry_run => Ok(Ordered::Settled(Box::new(row))),
-                None => Ok(self.obey(tx, host, row, verb)?),
+                None => Ok(self.obey(tx, host, &row, verb)?),
             },
         };
         Ok(Some((organization, done)))
+    }
+
+    /// What stands in the way of a command that is allowed as such.
+    fn hindrance(
+        &self,
+        tx: &Tx<'_>,
+        host: &Host,
+        row: &Membership,
+        verb: Verb,
+    ) -> Result<Option<String>, StoreError> {
+        let outside = !matches!(verb, Verb::Adopt | Verb::Release);
+        if outside && let Some(why) = self.dispute(tx, row)? {
+            return Ok(Some(why));
+        }
+        shortage(tx, host, verb)
     }
 
     fn obey(
         &self,
         tx: &Tx<'_>,
         host: &Host,
-        row: Membership,
+        row: &Membership,
         verb: Verb,
     ) -> Result<Ordered, StoreError> {
         let now = self.now();
@@ -102,10 +117,10 @@ impl Engine {
             Verb::Restrict if row.state == State::Restricted => {
                 settled(tx, row, verb, |row| row.restricted_by_bridge = false, now)
             }
-            Verb::Restrict => queue(tx, host, &row, verb, PortalVerb::Restrict, now),
-            Verb::Restore => queue(tx, host, &row, verb, PortalVerb::Restore, now),
-            Verb::AssignLicence => queue(tx, host, &row, verb, PortalVerb::AssignLicence, now),
-            Verb::RevokeLicence => queue(tx, host, &row, verb, PortalVerb::RevokeLicence, now),
+            Verb::Restrict => queue(tx, host, row, verb, PortalVerb::Restrict, now),
+            Verb::Restore => queue(tx, host, row, verb, PortalVerb::Restore, now),
+            Verb::AssignLicence => queue(tx, host, row, verb, PortalVerb::AssignLicence, now),
+            Verb::RevokeLicence => queue(tx, host, row, verb, PortalVerb::RevokeLicence, now),
         }
     }
 
@@ -114,7 +129,7 @@ impl Engine {
     fn begin_again(
         &self,
         tx: &Tx<'_>,
-        row: Membership,
+        row: &Membership,
         now: Timestamp,
     ) -> Result<Ordered, StoreError> {
         for lane in [Lane::Letter, Lane::Notice] {
@@ -142,7 +157,7 @@ impl Engine {
             .write("adopt all", move |tx| {
                 let mut adopted = 0;
                 for row in ledger::of_origin(tx, &id, Origin::Present)? {
-                    settled(tx, row, Verb::Adopt, |row| row.origin = Origin::Adopted, now)?;
+                    settled(tx, &row, Verb::Adopt, |row| row.origin = Origin::Adopted, now)?;
                     adopted += 1;
                 }
                 Ok(adopted)
@@ -160,7 +175,7 @@ fn shortage(tx: &Tx<'_>, host: &Host, verb: Verb) -> Result<Option<String>, Stor
 /// Changes the ledger alone.
 fn settled(
     tx: &Tx<'_>,
-    before: Membership,
+    before: &Membership,
     verb: Verb,
     change: impl FnOnce(&mut Membership),
     now: Timestamp,
@@ -174,7 +189,7 @@ fn settled(
         Verb::Release => "An operator gave the membership out of the bridge's hands.",
         _ => "An operator restricts the person: no plan lifts it.",
     };
-    let (before, after) = (audit::facts(&before), audit::facts(&row));
+    let (before, after) = (audit::facts(before), audit::facts(&row));
     note(tx, &row, verb.as_str(), reason, Some((before, after)), None, now)?;
     Ok(Ordered::Settled(Box::new(row)))
 }

@@ -109,6 +109,7 @@ pub(super) struct MembershipView {
     zuid: Option<String>,
     cliq_id: Option<String>,
     invited_at: Option<String>,
+    invited_as: Option<String>,
     join_url: Option<String>,
     suspected_at: Option<String>,
     licence: Option<&'static str>,
@@ -135,6 +136,7 @@ pub(super) fn shown(row: Membership) -> MembershipView {
         zuid: row.zuid.map(|id| id.to_string()),
         cliq_id: row.cliq_id.map(|id| id.to_string()),
         invited_at: time(row.invited_at),
+        invited_as: row.invited_as.map(|email| email.as_str().to_owned()),
         join_url: row.join_url,
         suspected_at: time(row.suspected_at),
         licence: row.licence.map(Licence::as_str),
@@ -169,7 +171,7 @@ pub(super) async fn memberships(
     Ok(Json(page::wrap(rows, limit, |row| row.row)))
 }
 
-/// `GET /api/v1/memberships/{id}`, with its history: why it is as it is.
+/// `GET /api/v1/memberships/{id}`, with its history: why it is as it is; and its channels.
 pub(super) async fn membership(
     State(doors): State<Doors>,
     Path(id): Path<String>,
@@ -183,6 +185,8 @@ pub(super) async fn membership(
     answer["home"] = serde_json::to_value(home).unwrap_or_default();
     answer["limits"] = serde_json::to_value(limits).unwrap_or_default();
     answer["history"] = serde_json::to_value(history).unwrap_or_default();
+    let channels = doors.engine.guest_views(id).await.map_err(store)?;
+    answer["channels"] = serde_json::to_value(channels).unwrap_or_default();
     Ok(Json(answer))
 }
 

@@ -6,6 +6,7 @@
 mod admin;
 mod bearer;
 mod body;
+mod channels;
 mod health;
 mod join;
 pub mod listen;
@@ -62,6 +63,7 @@ pub fn admin(doors: Doors) -> Router {
         .route("/memberships", get(admin::memberships))
         .route("/memberships/adopt", post(verbs::adopt_all))
         .route("/memberships/{id}", get(admin::membership))
+        .route("/channels", get(channels::channels))
         .route("/people", get(people::people))
         .route("/people/{id}", get(people::person))
         .route("/people/{id}/confirm-home", post(people::confirm_home))

@@ -106,7 +106,8 @@ pub fn is_confirmed(read: Option<Subscription>, reads: u32, approved: bool) -> b
     approved || (read == Some(Subscription::Downgraded) && reads >= READS_NEEDED)
 }
 
-/// What follows from a change of the subscription, for the notice about it.
+/// What follows from a change of the subscription, for the notice about it; `{id}` stands for the
+/// organization.
 pub fn outlook(
     cliq_plan: CliqPlan,
     subscription: Subscription,
@@ -121,13 +122,14 @@ pub fn outlook(
         }
         (CliqPlan::Paid, Subscription::Downgraded) => {
             "Cliq is on a paid plan, so Zoho itself makes external users free users. cliqbridge \
-             records that and changes nothing back. Give licences in CRM Plus, with `cliqbridge \
-             memberships assign-licence`, or by the list `assign_licence`."
+             records that and changes nothing back. Licences are given in CRM Plus, Admin panel, \
+             Users; in function mode also with `cliqbridge memberships assign-licence` or by the \
+             list `assign_licence`."
         }
         (CliqPlan::Free, Subscription::Downgraded) if !restrict => {
             "Cliq is on its free plan, so everybody keeps access and nothing is changed. To \
-             restrict external users all the same: `cliqbridge memberships restrict`, or \
-             on_free_downgrade = \"restrict\"."
+             restrict external users all the same: CRM Plus, Admin panel, Users; in function mode \
+             also `cliqbridge memberships restrict`, or on_free_downgrade = \"restrict\"."
         }
         (CliqPlan::Free, Subscription::Downgraded) if portal_adds => {
             "on_free_downgrade = \"restrict\": external users are restricted as soon as two reads \

@@ -5,6 +5,8 @@
 //! an argument.
 
 pub mod access;
+pub mod channels;
+pub mod digest;
 pub mod event;
 pub mod guard;
 pub mod home;

@@ -103,6 +103,7 @@ pub(super) fn add_crm_user(
         confirm: new.confirm.unwrap_or(true),
         profile: new.profile,
         role: new.role,
+        person: None,
         created_by: None,
         category: "regular_user".to_owned(),
     };

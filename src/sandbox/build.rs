@@ -5,16 +5,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::accounts::Tokens;
+use super::capabilities::TAG;
 use super::channel::{Channel, Participant};
 use super::entries::{
-    Collaboration, CrmUserEntry, Licence, OrganizationEntry, PersonEntry, Status,
+    CliqUserEntry, Collaboration, CrmUserEntry, Licence, Marker, OrganizationEntry, PersonEntry,
+    Status, TeamEntry,
 };
 use super::faults::Faults;
 use super::journal::Journal;
 use super::licences;
 use super::limits::Limits;
 use super::portal::Answers;
-use super::state::{Class, CliqRow, CrmRow, Home, Organization, Person, Realm, State, made_up};
+use super::state::{
+    Class, CliqRow, CrmRow, Home, Organization, Person, Realm, State, Team, made_up,
+};
 use super::world::{ELSEWHERE, World, admin_of, key_of};
 use crate::domain::Timestamp;
 
@@ -36,18 +40,7 @@ pub(super) fn state(world: World, url: &str, now: Timestamp) -> State {
         built.insert(organization.entry.id.clone(), organization);
     }
     for organization in built.values_mut() {
-        let admin = CrmUserEntry {
-            organization: organization.entry.id.clone(),
-            id: None,
-            email: organization.admin.clone(),
-            status: "active".to_owned(),
-            confirm: true,
-            profile: Some("Administrator".to_owned()),
-            role: Some("CEO".to_owned()),
-            created_by: None,
-            category: "regular_user".to_owned(),
-        };
-        crm_row(organization, &mut realm, &admin, now);
+        crm_row(organization, &mut realm, &crm_admin(organization), now);
     }
     for entry in &crm_users {
         if let Some(organization) = built.get_mut(&entry.organization) {
@@ -60,13 +53,7 @@ pub(super) fn state(world: World, url: &str, now: Timestamp) -> State {
     }
     for entry in cliq_users {
         if let Some(organization) = built.get_mut(&entry.organization) {
-            let person = realm.meet(&entry.email);
-            if organization.row(&person).is_none() {
-                let mut row = cliq_row(organization, &realm, &person, entry.status, now);
-                let licence = entry.licence.map(|licence| licence == Licence::Paid);
-                row.paid_licence = licence.unwrap_or(row.paid_licence);
-                organization.cliq.push(row);
-            }
+            cliq_user(organization, &mut realm, &entry, now);
         }
     }
     for organization in built.values_mut() {
@@ -92,6 +79,41 @@ pub(super) fn state(world: World, url: &str, now: Timestamp) -> State {
         journal: Journal::default(),
         faults: Faults::default(),
         notices: Vec::new(),
+    }
+}
+
+/// The CRM row of the OAuth user, the only one that the world file does not name.
+fn crm_admin(organization: &Organization) -> CrmUserEntry {
+    CrmUserEntry {
+        organization: organization.entry.id.clone(),
+        id: None,
+        email: organization.admin.clone(),
+        status: "active".to_owned(),
+        confirm: true,
+        profile: Some("Administrator".to_owned()),
+        role: Some("CEO".to_owned()),
+        person: None,
+        created_by: None,
+        category: "regular_user".to_owned(),
+    }
+}
+
+/// A Cliq row that the world names: an external one, or more about an internal one.
+fn cliq_user(
+    organization: &mut Organization,
+    realm: &mut Realm,
+    entry: &CliqUserEntry,
+    now: Timestamp,
+) {
+    let person = realm.meet(&entry.email);
+    if organization.row(&person).is_none() {
+        let row = cliq_row(organization, realm, &person, entry.status, now);
+        organization.cliq.push(row);
+    }
+    if let Some(row) = organization.row_mut(&person) {
+        let licence = entry.licence.map(|licence| licence == Licence::Paid);
+        row.paid_licence = licence.unwrap_or(row.paid_licence);
+        row.marker = entry.marker;
     }
 }
 
@@ -158,6 +180,12 @@ fn organization(entry: OrganizationEntry, realm: &Realm, now: Timestamp) -> Orga
     {
         channels.push(Channel::of_administrators(&entry.id, unique_name, &admin));
     }
+    let team = |team: &TeamEntry| Team {
+        id: team.id.clone(),
+        name: team.name.clone(),
+        members: team.members.iter().filter_map(|email| realm.find(email)).collect(),
+    };
+    let teams = entry.teams.iter().map(team).collect();
     let mut organization = Organization {
         first_paid_type: entry.paid_type.clone(),
         admin,
@@ -168,6 +196,7 @@ fn organization(entry: OrganizationEntry, realm: &Realm, now: Timestamp) -> Orga
         cliq: Vec::new(),
         bots: entry.bots.iter().map(|bot| (bot.clone(), BTreeSet::new())).collect(),
         channels,
+        teams,
         watch: BTreeMap::new(),
         declined: BTreeSet::new(),
         declines: BTreeMap::new(),
@@ -207,6 +236,15 @@ pub(super) fn cliq_row(
         joined: status != Status::Pending,
         paid_licence: organization.first_licence(class),
         invited_at: now,
+        marker: Marker::Shown,
+        role: match class {
+            Class::External => TAG,
+            Class::Internal if person == organization.admin => "Admin",
+            Class::Internal => "Member",
+        }
+        .to_owned(),
+        profile: BTreeMap::new(),
+        logins: Vec::new(),
     }
 }
 
@@ -217,7 +255,7 @@ pub(super) fn crm_row(
     entry: &CrmUserEntry,
     now: Timestamp,
 ) -> String {
-    let person = realm.meet(&entry.email);
+    let person = realm.meet(entry.person.as_ref().unwrap_or(&entry.email));
     let number = realm.next();
     let id =
         entry.id.clone().unwrap_or_else(|| format!("{}{number:09}", organization.entry.crm_org));

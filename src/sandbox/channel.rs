@@ -171,7 +171,9 @@ impl Organization {
         let active = row.is_some_and(|row| row.status == Status::Active);
         match (channel.level, row.map(|row| row.class)) {
             (_, Some(Class::Internal)) if active => Entrance::Direct,
-            (Level::External, Some(Class::Internal)) => Entrance::Closed(code::NOT_ADDED),
+            (Level::Team, _) | (Level::External, Some(Class::Internal)) => {
+                Entrance::Closed(code::NOT_ADDED)
+            }
             (Level::External, _) if self.entry.cliq_plan == CliqPlan::Free => {
                 Entrance::Closed(code::FREE_PLAN)
             }
@@ -179,7 +181,6 @@ impl Organization {
                 Entrance::Closed(code::OTHER_ORG)
             }
             (Level::External, _) => Entrance::Invitation,
-            (Level::Team, _) => Entrance::Closed(code::NOT_ADDED),
             (_, Some(Class::External)) if active => Entrance::Direct,
             _ => Entrance::Closed(code::OTHER_ORG),
         }

@@ -20,7 +20,7 @@ fn no_channel(name: &str) -> Impossible {
 }
 
 /// Says in HTTP what hinders; what the product forbids goes to the journal as refused.
-fn hindered(state: &mut State, entry: Entry, hindrance: Hindrance) -> Impossible {
+pub(super) fn hindered(state: &mut State, entry: Entry, hindrance: Hindrance) -> Impossible {
     match hindrance {
         Hindrance::Forbidden(rule, why) => forbid(&mut state.journal, entry, rule, why),
         Hindrance::Senseless(why) => Impossible::new(409, why),

@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::entries::Status;
+use super::entries::{Marker, Status};
 use super::paging::{self, Paging};
 use super::router::Outcome;
 use super::state::{Class, CliqRow, Organization, Person, Realm};
@@ -19,6 +19,9 @@ const EXTERNAL_TYPE: u8 = 1;
 /// Fields that every row has.
 const BASE: [&str; 7] =
     ["email_id", "zuid", "zoid", "display_name", "name", "organization_id", "id"];
+
+/// Fields that tell a row's class (R29).
+const MARKERS: [&str; 3] = ["organization_id", "zoid", "user_type"];
 
 /// `POST /api/v2/users`: recorded, never done.
 pub(super) fn add() -> Violation {
@@ -85,7 +88,7 @@ pub(super) fn list(
     let wanted = wanted_fields(request)?;
     let data: Vec<Value> = paging::cut(&rows, offset, limit, paging)
         .into_iter()
-        .map(|(row, person)| reduced(user(row, person), wanted.as_deref()))
+        .map(|(row, person)| reduced(user(org, row, person), wanted.as_deref()))
         .collect();
     let has_more = rows.len() > offset + limit;
     let mut body = json!({"data": data, "has_more": has_more});
@@ -149,8 +152,8 @@ fn reduced(mut user: Map<String, Value>, wanted: Option<&[String]>) -> Value {
     Value::Object(user)
 }
 
-fn user(row: &CliqRow, person: &Person) -> Map<String, Value> {
-    let body = json!({
+fn user(org: &Organization, row: &CliqRow, person: &Person) -> Map<String, Value> {
+    let mut body = json!({
         "email_id": person.email,
         "zuid": person.zuid,
         "zoid": person.zoid,
@@ -178,8 +181,19 @@ fn user(row: &CliqRow, person: &Person) -> Map<String, Value> {
         "invited_time": row.invited_at.millis(),
         "nick_name": "",
     });
+    match row.marker {
+        Marker::Shown | Marker::Hidden => {}
+        Marker::Internal => {
+            body["organization_id"] = json!(org.entry.cliq_org);
+            body["zoid"] = json!(org.entry.zoid);
+            body["user_type"] = json!(INTERNAL_TYPE);
+        }
+    }
     match body {
-        Value::Object(map) => map,
+        Value::Object(mut map) => {
+            map.retain(|key, _| row.marker != Marker::Hidden || !MARKERS.contains(&key.as_str()));
+            map
+        }
         _ => Map::new(),
     }
 }
@@ -193,7 +207,8 @@ pub(super) fn get(
 ) -> Result<Outcome, Violation> {
     request.allow_query(&[])?;
     let row = find(org, realm, id);
-    let user = row.and_then(|row| realm.people.get(&row.person).map(|person| user(row, person)));
+    let user =
+        row.and_then(|row| realm.people.get(&row.person).map(|person| user(org, row, person)));
     Ok(Outcome::read(match user {
         Some(user) => Reply::json(200, &json!({"data": user})),
         None => Family::Cliq.error(404, "user_not_exists", "The user does not exist."),

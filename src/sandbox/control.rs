@@ -9,7 +9,10 @@ use super::acts::{self, Impossible};
 use super::faults::Rule;
 use super::state::State;
 use super::wire::{Reply, Request};
-use super::{Shared, channel_acts, courier, licences, mailbox, pages, people, views, watch};
+use super::{
+    Shared, attempts, capabilities, channel_acts, courier, licences, mailbox, organization_acts,
+    pages, people, views, watch,
+};
 use crate::domain::Timestamp;
 
 /// Answers a request below `/sandbox`, once the notices that it caused are delivered.
@@ -52,7 +55,7 @@ fn nothing_here() -> Impossible {
 }
 
 fn read(shared: &Shared, request: &Request, segments: &[&str]) -> Result<Reply, Impossible> {
-    let (state, _) = shared.settled();
+    let (mut state, now) = shared.settled();
     Ok(match segments {
         [] => Reply::html(pages::index(&shared.urls, &state)),
         ["mail"] => Reply::html(pages::mailboxes(&mailbox::boxes(&state.realm.mails))),
@@ -75,6 +78,15 @@ fn read(shared: &Shared, request: &Request, segments: &[&str]) -> Result<Reply, 
         }
         ["channel-invitations"] => {
             Reply::json(200, &channel_acts::open_invitations(&state, request.query("email")))
+        }
+        ["people", email, "switcher"] => people::switcher(&state, email)?,
+        ["organizations", org, "members", email, "login-activity"] => {
+            attempts::login_activity(&mut state, org, email, now)?
+        }
+        ["organizations", org, "members", email, "capabilities"] => {
+            let host = state.organizations.get(*org).ok_or_else(nothing_here)?;
+            let person = state.realm.find(email).ok_or_else(nothing_here)?;
+            Reply::json(200, &capabilities::of(host, &state.realm, &person))
         }
         ["faults"] => {
             let held = shared.release.receiver_count();
@@ -115,6 +127,7 @@ fn act(
         }
         (_, ["organizations", org, rest @ ..]) => in_organization(state, org, rest, request, now),
         ("POST", ["people", email, "sign-up"]) => Ok(people::sign_up(state, email, now)),
+        ("POST", ["people", email, "login"]) => people::login(state, email, request, now),
         ("PATCH", ["people", email]) => people::patch(state, email, request, now),
         ("POST", ["join", org, email]) => {
             acts::member(state, org, email, "accept", now)?;
@@ -134,19 +147,23 @@ fn in_organization(
     now: Timestamp,
 ) -> Result<Reply, Impossible> {
     match (request.method.as_str(), segments) {
-        ("PATCH", []) => licences::patch_organization(state, org, request, now),
+        ("PATCH", []) => organization_acts::patch(state, org, request, now),
         ("POST", ["crm-users"]) => acts::add_crm_user(state, org, request, now),
         ("PATCH", ["crm-users", id]) => acts::patch_crm_user(state, org, id, request, now),
         ("DELETE", ["crm-users", id]) => acts::delete_crm_user(state, org, id, now),
-        ("POST", ["members", email, "assign-licence"]) => {
-            licences::by_hand(state, org, (email, true), now)
+        (_, ["members", email, rest @ ..]) => with_member(state, org, (email, rest), request, now),
+        ("POST", ["admin-panel", "users"]) => {
+            let what = ("act.admin_panel.add", &capabilities::ADD_IN_PANEL);
+            attempts::add_in_panel(state, org, what, request, now)
         }
-        ("POST", ["members", email, "revoke-licence"]) => {
-            licences::by_hand(state, org, (email, false), now)
+        ("POST", ["users-and-profiles"]) => {
+            let what = ("act.users_and_profiles.add", &capabilities::ADD_IN_PROFILES);
+            attempts::add_in_panel(state, org, what, request, now)
         }
-        ("POST", ["members", email, act]) => acts::member(state, org, email, act, now),
         ("POST", ["bots", bot, "subscribers"]) => acts::subscribe(state, org, bot, request, now),
         ("POST", ["watch", "fire"]) => watch::fire(state, org, request, now),
+        ("POST", ["channels"]) => attempts::create_channel(state, org, request, now),
+        ("POST", ["channels", name, "posts"]) => attempts::post(state, org, name, request, now),
         ("PATCH", ["channels", name]) => channel_acts::patch(state, org, name, request, now),
         ("POST", ["channels", name, "guest-add"]) => {
             channel_acts::guest_add(state, org, name, request, now)
@@ -154,6 +171,30 @@ fn in_organization(
         ("POST", ["channels", name, act, email]) => {
             channel_acts::person(state, org, (name, act, email), request, now)
         }
+        _ => Err(nothing_here()),
+    }
+}
+
+/// Acts below `/sandbox/organizations/{org}/members/{email}`.
+fn with_member(
+    state: &mut State,
+    org: &str,
+    (email, segments): (&str, &[&str]),
+    request: &Request,
+    now: Timestamp,
+) -> Result<Reply, Impossible> {
+    match (request.method.as_str(), segments) {
+        ("PATCH", []) => attempts::edit_fields(state, org, email, request, now),
+        ("POST", ["role"]) => attempts::set_role(state, org, email, request, now),
+        ("POST", ["team"]) => attempts::add_to_team(state, org, email, request, now),
+        ("POST", ["marker"]) => attempts::set_marker(state, org, email, request, now),
+        ("POST", ["external-contacts"]) => {
+            attempts::reach(state, org, (email, false), request, now)
+        }
+        ("POST", ["chats"]) => attempts::reach(state, org, (email, true), request, now),
+        ("POST", ["assign-licence"]) => licences::by_hand(state, org, (email, true), now),
+        ("POST", ["revoke-licence"]) => licences::by_hand(state, org, (email, false), now),
+        ("POST", [act]) => acts::member(state, org, email, act, now),
         _ => Err(nothing_here()),
     }
 }

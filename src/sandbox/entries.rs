@@ -56,6 +56,7 @@ impl Status {
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "a world file's switches are independent")]
 pub(super) struct OrganizationEntry {
     pub(super) id: String,
     pub(super) name: String,
@@ -101,6 +102,21 @@ pub(super) struct OrganizationEntry {
     /// Declined this often, CRM Plus refuses to invite again (Z5).
     #[serde(default = "thrice")]
     pub(super) blocked_after: u32,
+    /// Whether the organization demands MFA of its own users (R21).
+    #[serde(default)]
+    pub(super) mfa: bool,
+    /// Names of its user policies (R22).
+    #[serde(default)]
+    pub(super) policies: Vec<String>,
+    /// Addresses that its own users may log in from; empty means any (R23).
+    #[serde(default)]
+    pub(super) allowed_ips: Vec<String>,
+    /// `[{ name = "Desk", associated = true }]` (R30).
+    #[serde(default)]
+    pub(super) integrations: Vec<Integration>,
+    /// `[{ id = "1", name = "Sales", members = ["a@x.example"] }]`; own people only (R27).
+    #[serde(default)]
+    pub(super) teams: Vec<TeamEntry>,
     /// The OAuth user is itself an external user of this Cliq (R36).
     #[serde(default)]
     pub(super) admin_external: bool,
@@ -110,6 +126,24 @@ pub(super) struct OrganizationEntry {
     /// Whether call limits and lock periods apply.
     #[serde(default = "yes")]
     pub(super) limits: bool,
+}
+
+/// An integration of an organization, and whether its application is associated (R30).
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Integration {
+    pub(super) name: String,
+    #[serde(default)]
+    pub(super) associated: bool,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TeamEntry {
+    pub(super) id: String,
+    pub(super) name: String,
+    #[serde(default)]
+    pub(super) members: Vec<String>,
 }
 
 /// `channels = [{ id = "T1", unique_name = "ext", name = "Ext", level = "external",
@@ -207,6 +241,7 @@ impl AdminRole {
 /// The permission 'Add participants' of a channel, by role (R59). Absent roles keep their default.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
+#[expect(clippy::struct_excessive_bools, reason = "one permission for each of Cliq's roles")]
 pub(super) struct AddParticipant {
     pub(super) super_admin: bool,
     pub(super) admin: bool,
@@ -283,6 +318,8 @@ pub(super) struct CrmUserEntry {
     pub(super) organization: String,
     pub(super) id: Option<String>,
     pub(super) email: String,
+    /// Address of the person behind, when the row shows another (G2, G9).
+    pub(super) person: Option<String>,
     #[serde(default = "active")]
     pub(super) status: String,
     #[serde(default = "yes")]
@@ -302,6 +339,20 @@ pub(super) struct CliqUserEntry {
     pub(super) status: Status,
     /// Absent means what a new row would get.
     pub(super) licence: Option<Licence>,
+    /// What the API shows of the row's class.
+    #[serde(default)]
+    pub(super) marker: Marker,
+}
+
+/// What Cliq's API shows of a row's class (R6, R29): the truth, nothing, or a row like one of the
+/// organization's own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Marker {
+    #[default]
+    Shown,
+    Hidden,
+    Internal,
 }
 
 /// A person's Cliq licence (R17).

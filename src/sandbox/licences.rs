@@ -2,14 +2,11 @@
 //!
 //! Deliberately absent: taking a person out; losing a licence never does that (R19).
 
-use serde::Deserialize;
-
-use super::acts::{Done, Impossible, body, forbid, organization};
+use super::acts::{Done, Impossible, forbid, organization};
 use super::entries::CliqPlan;
 use super::journal::{Entry, Kind};
-use super::membership;
 use super::state::{Class, CliqRow, Organization, State};
-use super::wire::{Reply, Request};
+use super::wire::Reply;
 use crate::domain::Timestamp;
 
 /// There is no licence to give.
@@ -90,7 +87,7 @@ pub(super) fn fit(org: &mut Organization, at_start: bool) {
 
 /// Nobody is paid on the free plan. On the paid one internal users are, as far as seats go;
 /// external users wait for an administrator (R18, G7, G8).
-fn switch_plan(org: &mut Organization, plan: CliqPlan) {
+pub(super) fn switch_plan(org: &mut Organization, plan: CliqPlan) {
     if org.entry.cliq_plan == plan {
         return;
     }
@@ -100,54 +97,6 @@ fn switch_plan(org: &mut Organization, plan: CliqPlan) {
         row.paid_licence = plan == CliqPlan::Paid && row.class == Class::Internal && seats > 0;
         seats -= usize::from(row.paid_licence);
     }
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct OrganizationPatch {
-    paid_type: Option<String>,
-    cliq_plan: Option<CliqPlan>,
-    refresh_token_valid: Option<bool>,
-    external_collaboration: Option<bool>,
-    paid_licences: Option<usize>,
-    crm_licences: Option<usize>,
-    users_license_purchased: Option<u32>,
-}
-
-/// A plan or a pool changes (R13–R17), a policy, or the OAuth grant is revoked or given again.
-pub(super) fn patch_organization(
-    state: &mut State,
-    org: &str,
-    request: &Request,
-    now: Timestamp,
-) -> Done {
-    let patch: OrganizationPatch = body(request)?;
-    let host = organization(state, org)?;
-    if let Some(valid) = patch.refresh_token_valid {
-        host.tokens.set_valid(valid);
-    }
-    let entry = &mut host.entry;
-    entry.paid_licences = patch.paid_licences.or(entry.paid_licences);
-    entry.crm_licences = patch.crm_licences.or(entry.crm_licences);
-    entry.users_license_purchased = patch.users_license_purchased.or(entry.users_license_purchased);
-    if let Some(plan) = patch.cliq_plan {
-        switch_plan(host, plan);
-    }
-    if let Some(paid_type) = patch.paid_type {
-        host.entry.paid_type = paid_type;
-        if host.is_downgraded() && host.entry.cliq_plan == CliqPlan::Paid {
-            membership::downgrade(host);
-        }
-    }
-    fit(host, false);
-    match patch.external_collaboration {
-        Some(true) => drop(state.realm.closed.remove(org)),
-        Some(false) => drop(state.realm.closed.insert(org.to_owned())),
-        None => {}
-    }
-    let entry = Entry::new(Kind::Act, "act.organization.change", now).of(org).about(org);
-    state.journal.record(entry);
-    Ok(Reply::empty(204))
 }
 
 /// An administrator gives or takes a licence by hand, as with any user (R18, R19).

@@ -106,18 +106,25 @@ pub(super) fn activate(organization: &mut Organization, person: &str) -> Option<
 
 /// Takes an external row out, with its channels and subscriptions; `false` when there is none.
 pub(super) fn remove(organization: &mut Organization, person: &str) -> bool {
-    let before = organization.cliq.len();
-    organization.cliq.retain(|row| row.person != person || row.class == Class::Internal);
-    if organization.cliq.len() == before {
-        return false;
+    let external = organization.row(person).is_some_and(|row| row.class == Class::External);
+    if external {
+        take_out(organization, person);
     }
+    external
+}
+
+/// Takes out whatever row there is, with channels, teams and subscriptions.
+pub(super) fn take_out(organization: &mut Organization, person: &str) {
+    organization.cliq.retain(|row| row.person != person);
     for subscribers in organization.bots.values_mut() {
         subscribers.remove(person);
     }
     for channel in &mut organization.channels {
         channel.members.remove(person);
     }
-    true
+    for team in &mut organization.teams {
+        team.members.remove(person);
+    }
 }
 
 /// A paid organization was downgraded: its external users become free users (R16, R17).

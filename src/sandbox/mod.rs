@@ -6,16 +6,20 @@
 //! product rules hold). Deliberately absent: any storage; a stopped sandbox forgets everything.
 //!
 //! # Where things are
-//! `world` and `build` make the `state`; `server` takes requests, `router` names them; `accounts`,
-//! `crm`, `cliq_users`, `cliq_channels`, `bots`, `portal` answer them; `membership` is what can
-//! happen to a person; `faults`, `limits`, `paging` and `journal` are what tests are about;
-//! `control`, `acts`, `views` and `pages` are the sandbox's own door; `smtp`, `mime`, `mailbox`
-//! take mail.
+//! `world` and its `entries` are the file, `build` makes the `state` of it; `server` takes requests,
+//! `router` names them; `accounts`, `crm`, `watch`, `cliq_users`, `cliq_channels`, `cliq_members`,
+//! `bots`, `portal` answer them. `membership`, `channel`, `guests`, `licences` and `capabilities`
+//! hold the product's rules; `due` is what time brings. `faults`, `limits`, `paging` and `journal`
+//! are what tests are about. `control`, the acts (`acts`, `channel_acts`, `organization_acts`,
+//! `people`, `attempts`), `views` and `pages` are the sandbox's own door; `courier` posts what CRM
+//! tells its subscribers; `smtp`, `mime`, `mailbox` take mail.
 
 mod accounts;
 mod acts;
+mod attempts;
 mod bots;
 mod build;
+mod capabilities;
 mod cards;
 mod channel;
 mod channel_acts;
@@ -35,6 +39,7 @@ mod limits;
 mod mailbox;
 mod membership;
 mod mime;
+mod organization_acts;
 mod pages;
 mod paging;
 mod people;

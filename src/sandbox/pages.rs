@@ -42,8 +42,10 @@ pub(super) fn escape(text: &str) -> String {
 
 fn page(title: &str, body: &str) -> String {
     let title = escape(title);
+    // An empty icon: a browser that asks for one would be a violation in the journal.
     format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
+         <link rel=\"icon\" href=\"data:,\">\
          <meta name=\"viewport\" content=\"width=device-width\"><title>{title}</title>\
          <style>{STYLE}</style></head><body><h1>{title}</h1>{body}</body></html>"
     )
@@ -56,6 +58,7 @@ pub(super) fn index(urls: &Urls, state: &State) -> String {
         ("mail", "mailboxes"),
         ("mailboxes", "mailboxes as JSON"),
         ("bots", "bot messages and channel posts as JSON"),
+        ("channel-invitations", "open invitations to channels, as JSON"),
         ("state", "people and organizations as JSON"),
         ("journal", "every call, as JSON"),
         ("faults", "faults in force, as JSON"),
@@ -65,7 +68,7 @@ pub(super) fn index(urls: &Urls, state: &State) -> String {
     let _ = write!(
         body,
         "</ul><p>Mail is taken at <code>{}</code>.</p><table><tr><th>Organization</th>\
-         <th>Cliq plan</th><th>CRM users</th><th>Cliq users</th></tr>",
+         <th>Cliq plan</th><th>Paid seats</th><th>CRM users</th><th>Cliq users</th></tr>",
         escape(&urls.smtp)
     );
     for org in state.organizations.values() {
@@ -75,14 +78,38 @@ pub(super) fn index(urls: &Urls, state: &State) -> String {
         };
         let _ = write!(
             body,
-            "<tr><td>{}</td><td>{plan}</td><td>{}</td><td>{}</td></tr>",
+            "<tr><td>{}</td><td>{plan}</td><td>{}{}</td><td>{}</td><td>{}</td></tr>",
             escape(&org.entry.name),
+            org.seats_used(),
+            org.entry.paid_licences.map(|pool| format!(" of {pool}")).unwrap_or_default(),
             org.crm.values().filter(|row| !row.deleted).count(),
             org.cliq.len()
         );
     }
     body.push_str("</table>");
+    channels(&mut body, state);
     page("cliqbridge sandbox", &body)
+}
+
+fn channels(body: &mut String, state: &State) {
+    body.push_str(
+        "<h2>Channels</h2><table><tr><th>Organization</th><th>Channel</th><th>Level</th>\
+         <th>Members</th><th>Invited</th></tr>",
+    );
+    for org in state.organizations.values() {
+        for channel in &org.channels {
+            let _ = write!(
+                body,
+                "<tr><td>{}</td><td>#{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
+                escape(&org.entry.name),
+                escape(&channel.unique_name),
+                channel.level.as_str(),
+                channel.members.len(),
+                channel.invited.len()
+            );
+        }
+    }
+    body.push_str("</table>");
 }
 
 /// All mailboxes.

@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 use super::accounts::Tokens;
 use super::channel::Channel;
 use super::courier::Notice;
-use super::entries::{Collaboration, OrganizationEntry, Status};
+use super::entries::{Collaboration, Marker, OrganizationEntry, Status};
 use super::faults::Faults;
 use super::journal::Journal;
 use super::limits::Limits;
@@ -103,6 +103,7 @@ pub(super) struct Organization {
     /// Bot unique name to the keys of its subscribers.
     pub(super) bots: BTreeMap<String, BTreeSet<String>>,
     pub(super) channels: Vec<Channel>,
+    pub(super) teams: Vec<Team>,
     /// CRM's notification channels.
     pub(super) watch: watch::Channels,
     /// People who declined; a new CRM Plus addition asks them anew.
@@ -149,6 +150,30 @@ pub(super) struct CliqRow {
     pub(super) joined: bool,
     pub(super) paid_licence: bool,
     pub(super) invited_at: Timestamp,
+    /// What the API shows of the class.
+    pub(super) marker: Marker,
+    /// Predefined for an external user (R24).
+    pub(super) role: String,
+    /// Profile fields that an administrator set.
+    pub(super) profile: BTreeMap<String, String>,
+    /// Of an internal user; nobody sees those of an external one (R34).
+    pub(super) logins: Vec<Login>,
+}
+
+/// One login, as an administrator sees it.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Login {
+    pub(super) at: String,
+    pub(super) ip: String,
+    pub(super) mfa: bool,
+}
+
+/// A team; its members are internal users (R27).
+#[derive(Clone, Debug)]
+pub(super) struct Team {
+    pub(super) id: String,
+    pub(super) name: String,
+    pub(super) members: BTreeSet<String>,
 }
 
 /// A message that a bot, a person or Taz posted.

@@ -5,8 +5,8 @@
 use serde_json::{Map, Value, json};
 
 use super::channel::Channel;
-use super::channel_acts;
-use super::state::{CliqRow, CrmRow, Home, Organization, Realm, State};
+use super::state::{Class, CliqRow, CrmRow, Organization, Realm, State};
+use super::{capabilities, channel_acts};
 use crate::domain::Timestamp;
 
 /// `GET /sandbox/state`.
@@ -18,16 +18,11 @@ pub(super) fn state(state: &State) -> Value {
         .people
         .values()
         .map(|person| {
-            let home = match &person.home {
-                Home::Organization(id) => Some(id.as_str()),
-                Home::Elsewhere => Some("elsewhere"),
-                Home::Nowhere => None,
-            };
             json!({
                 "email": person.email,
                 "name": person.name(),
                 "zuid": person.zuid,
-                "home": home,
+                "home": capabilities::home(&person.home),
                 "collaboration": person.collaboration,
                 "other_data_centre": person.other_data_centre,
             })
@@ -63,6 +58,11 @@ fn organization(org: &Organization, realm: &Realm) -> Value {
             })
         })
         .collect();
+    let teams: Vec<Value> = org
+        .teams
+        .iter()
+        .map(|team| json!({"id": team.id, "name": team.name, "members": emails(&team.members)}))
+        .collect();
     let declines: Map<String, Value> =
         org.declines.iter().filter_map(|(key, times)| Some((email(key)?, json!(times)))).collect();
     let blocked: Vec<String> =
@@ -83,6 +83,11 @@ fn organization(org: &Organization, realm: &Realm) -> Value {
         "crm_users": crm,
         "cliq_users": cliq,
         "channels": channels,
+        "teams": teams,
+        "integrations": org.entry.integrations,
+        "mfa": org.entry.mfa,
+        "policies": org.entry.policies,
+        "allowed_ips": org.entry.allowed_ips,
         "watch": watch,
         "bots": bots,
         "declined": emails(&org.declined),
@@ -147,6 +152,10 @@ fn cliq_user(org: &Organization, row: &CliqRow, realm: &Realm) -> Value {
         "status": row.status.as_str(),
         "class": row.class,
         "licence": if row.paid_licence { "paid" } else { "free" },
+        "tag": (row.class == Class::External).then_some(capabilities::TAG),
+        "role": row.role,
+        "marker": row.marker,
+        "profile": row.profile,
         "joined": row.joined,
         "invited_at": row.invited_at.to_rfc3339(),
         "expires_at": org.lapses(row).map(Timestamp::to_rfc3339),

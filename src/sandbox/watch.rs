@@ -181,14 +181,14 @@ fn channel(
         (_, known) => known.filter(|_| mode == Mode::Change),
     };
     let events = item.get("events").map(read_events).transpose()?;
+    let fewer = item.get("_delete_events") == Some(&Value::Bool(true));
     let events = match (before, events) {
         (None, None) => return Err(invalid("events", "a channel needs events")),
-        (None, Some(events)) => events,
         (Some(before), None) => before.events.clone(),
-        (Some(before), Some(named)) if item.get("_delete_events") == Some(&Value::Bool(true)) => {
+        (Some(before), Some(named)) if fewer => {
             before.events.iter().filter(|event| !named.contains(event)).cloned().collect()
         }
-        (Some(_), Some(events)) => events,
+        (_, Some(events)) => events,
     };
     let token = match item.get("token") {
         None | Some(Value::Null) => before.and_then(|before| before.token.clone()),

@@ -97,7 +97,10 @@ impl World {
         unique(self.people.iter().filter_map(|entry| entry.zuid.as_ref()), "people")?;
         self.people.iter().try_for_each(|person| self.check_home(person))?;
         let known: BTreeSet<&String> = people.iter().collect();
-        let rows = self.crm_users.iter().map(|row| (&row.organization, &row.email));
+        let rows = self
+            .crm_users
+            .iter()
+            .map(|row| (&row.organization, row.person.as_ref().unwrap_or(&row.email)));
         let rows = rows.chain(self.cliq_users.iter().map(|row| (&row.organization, &row.email)));
         let rows = rows.chain(self.subscribers.iter().map(|row| (&row.organization, &row.email)));
         let rows = rows.chain(self.declines.iter().map(|row| (&row.organization, &row.email)));
@@ -118,6 +121,7 @@ impl World {
                 return Err(format!("{email} is in a channel but not among [[people]]"));
             }
         }
+        self.organizations.iter().try_for_each(|organization| self.check_teams(organization))?;
         self.subscribers.iter().try_for_each(|row| {
             let bots = &self.organization(&row.organization)?.bots;
             if bots.contains(&row.bot) {
@@ -125,6 +129,17 @@ impl World {
             }
             Err(format!("{} has no bot {}", row.organization, row.bot))
         })
+    }
+
+    /// Teams hold the organization's own people (R27).
+    fn check_teams(&self, organization: &OrganizationEntry) -> Result<(), String> {
+        for email in organization.teams.iter().flat_map(|team| &team.members) {
+            let person = self.people.iter().find(|person| key_of(&person.email) == key_of(email));
+            if person.and_then(|person| person.home.as_ref()) != Some(&organization.id) {
+                return Err(format!("{email} is in a team without being internal there (R27)"));
+            }
+        }
+        Ok(())
     }
 
     fn check_home(&self, person: &PersonEntry) -> Result<(), String> {

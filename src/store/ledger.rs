@@ -324,10 +324,12 @@ pub fn on_the_clock(tx: &Tx<'_>, organization: &OrgId) -> Result<Vec<Membership>
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// The CRM users of the organization whom the ledger knows.
+/// The CRM users of the organization whom the ledger knows, also as guests of channels only.
 pub fn users(tx: &Tx<'_>, organization: &OrgId) -> Result<Vec<CrmUserId>, StoreError> {
-    let mut statement =
-        tx.sql().prepare_cached("SELECT crm_user_id FROM memberships WHERE organization = ?1")?;
+    let mut statement = tx.sql().prepare_cached(
+        "SELECT crm_user_id FROM memberships WHERE organization = ?1
+             UNION SELECT crm_user_id FROM guests WHERE organization = ?1",
+    )?;
     let rows = statement
         .query_map([organization.as_str()], |row| row.get::<_, String>(0).map(CrmUserId::new))?;
     Ok(rows.collect::<Result<_, _>>()?)
@@ -353,8 +355,8 @@ pub fn any_seen(tx: &Tx<'_>, organization: &OrgId) -> Result<bool, StoreError> {
         .exists([organization.as_str()])?)
 }
 
-/// Whether the invitation cap counts this membership already: an add or a first letter waits, or
-/// went out since `from`.
+/// Whether the invitation cap counts this membership already: an add, a first letter or a channel
+/// invitation waits, or went out since `from`.
 pub fn counts_as_invited(
     tx: &Tx<'_>,
     membership: MembershipId,
@@ -364,13 +366,14 @@ pub fn counts_as_invited(
         .sql()
         .prepare_cached(
             "SELECT 1 FROM actions WHERE membership_id = ?1
-               AND operation IN ('add_external', 'letter')
+               AND operation IN ('add_external', 'letter', 'channel_add')
                AND (state = 'waiting' OR (state = 'done' AND finished_at >= ?2)) LIMIT 1",
         )?
         .exists(params![membership.0, from.millis()])?)
 }
 
-/// How many people of the organization were invited since `from`, or wait for an add to go out.
+/// How many people of the organization were invited since `from`, to it or to a channel, or wait for
+/// that to go out.
 /// Each person counts once (design section 11, `guard.max_invites`).
 pub fn invited_since(
     tx: &Tx<'_>,
@@ -382,12 +385,14 @@ pub fn invited_since(
         .prepare_cached(
             "SELECT count(*) FROM
                (SELECT membership_id FROM actions
-                WHERE state = 'waiting' AND lane IN ('access', 'letter') AND organization = ?1
-                  AND operation IN ('add_external', 'letter')
+                WHERE state = 'waiting' AND lane IN ('access', 'letter', 'channel')
+                  AND organization = ?1 AND membership_id IS NOT NULL
+                  AND operation IN ('add_external', 'letter', 'channel_add')
                 UNION
                 SELECT membership_id FROM actions
                 WHERE finished_at >= ?2 AND state = 'done' AND organization = ?1
-                  AND operation IN ('add_external', 'letter'))",
+                  AND membership_id IS NOT NULL
+                  AND operation IN ('add_external', 'letter', 'channel_add'))",
         )?
         .query_row(params![organization.as_str(), from.millis()], |row| row.get(0))?)
 }

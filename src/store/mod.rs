@@ -6,6 +6,9 @@
 
 pub mod audit;
 pub mod boots;
+pub mod channels;
+pub mod digest;
+pub mod guests;
 pub mod hints;
 pub mod inbox;
 pub mod joins;

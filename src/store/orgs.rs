@@ -155,3 +155,24 @@ pub fn good_read(tx: &Tx<'_>, organization: &OrgId, now: Timestamp) -> Result<bo
         .execute(params![organization.as_str(), now.millis()])?;
     Ok(was)
 }
+
+/// The zuid of our own user in the organization: `None` before it was asked for, empty when CRM does
+/// not tell it usefully.
+pub fn own_zuid(tx: &Tx<'_>, organization: &OrgId) -> Result<Option<String>, StoreError> {
+    Ok(tx
+        .sql()
+        .prepare_cached("SELECT own_zuid FROM organizations WHERE id = ?1")?
+        .query_row([organization.as_str()], |row| row.get(0))
+        .optional()?
+        .flatten())
+}
+
+/// Remembers the zuid of our own user.
+pub fn set_own_zuid(tx: &Tx<'_>, organization: &OrgId, zuid: &str) -> Result<(), StoreError> {
+    ensure(tx, organization)?;
+    tx.sql().execute(
+        "UPDATE organizations SET own_zuid = ?2 WHERE id = ?1",
+        [organization.as_str(), zuid],
+    )?;
+    Ok(())
+}

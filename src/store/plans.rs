@@ -12,7 +12,7 @@ use crate::domain::{OrgId, Subscription, Timestamp};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plans {
     /// The CRM Plus subscription that is gone by.
-    pub subscription: Option<Subscription>,
+    pub subscription: Subscription,
     /// Since when.
     pub since: Option<Timestamp>,
     /// The first `paid_type` seen; active where the configuration names none.
@@ -35,13 +35,6 @@ pub struct Plans {
     pub seats_learnt: Option<(u32, Option<u32>)>,
 }
 
-impl Plans {
-    /// The subscription; unknown until somebody has said.
-    pub fn subscription(&self) -> Subscription {
-        self.subscription.unwrap_or(Subscription::Unknown)
-    }
-}
-
 /// The organization's plans; nothing known for one never seen.
 pub fn of(tx: &Tx<'_>, organization: &OrgId) -> Result<Plans, StoreError> {
     Ok(tx
@@ -58,7 +51,7 @@ pub fn of(tx: &Tx<'_>, organization: &OrgId) -> Result<Plans, StoreError> {
             let read: Option<String> = row.get("plan_read")?;
             let configured = row.get("seats_configured")?;
             Ok(Plans {
-                subscription: Some(Subscription::from_word(&row.get::<_, String>("subscription")?)),
+                subscription: Subscription::from_word(&row.get::<_, String>("subscription")?),
                 since: time("subscription_since")?,
                 first_paid_type: row.get("first_paid_type")?,
                 paid_type: row.get("paid_type")?,
@@ -90,7 +83,7 @@ pub fn set_subscription(
     at: Timestamp,
 ) -> Result<Option<Subscription>, StoreError> {
     orgs::ensure(tx, organization)?;
-    let before = of(tx, organization)?.subscription();
+    let before = of(tx, organization)?.subscription;
     let changed = tx.sql().execute(
         "UPDATE organizations SET
            plan_reads = CASE WHEN plan_read IS ?2 THEN plan_reads ELSE 0 END,

@@ -175,11 +175,11 @@ pub fn finish_applied(tx: &Tx<'_>, now: Timestamp) -> Result<usize, StoreError> 
             "UPDATE runs SET finished_at = ?1, state = CASE WHEN EXISTS
                (SELECT 1 FROM actions WHERE run_id = runs.id AND state IN ('parked', 'dead'))
                OR EXISTS (SELECT 1 FROM actions WHERE run_id = runs.id AND state = 'waiting'
-                          AND lane IN ('access', 'licence'))
+                          AND lane IN ('access', 'licence', 'channel'))
                THEN 'degraded' ELSE 'done' END
              WHERE state = 'applying' AND organization IS NOT NULL AND NOT EXISTS
                (SELECT 1 FROM actions WHERE run_id = runs.id AND state = 'waiting'
-                  AND lane IN ('access', 'licence') AND (claims = 0 OR boot IS NOT NULL))",
+                  AND lane IN ('access', 'licence', 'channel') AND (claims = 0 OR boot IS NOT NULL))",
         )?
         .execute([now.millis()])?)
 }

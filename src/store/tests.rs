@@ -8,7 +8,7 @@ use super::hints::{self, Claim, Postponed};
 use super::inbox::{self, NewDelivery, Stored};
 use super::lock::StoreLock;
 use super::outbox::{self, Cause, Desk, End, NewAction, Queued, Wish};
-use super::{Store, StoreError, boots, ledger, manners, runs};
+use super::{Store, StoreError, boots, ledger, manners, plans, runs, told};
 use crate::domain::budget::Group;
 use crate::domain::membership::{Membership, Origin, State};
 use crate::domain::run::{RunState, Trigger};
@@ -347,6 +347,49 @@ async fn calls_locks_and_the_token_survive() {
         let now = NOW + Duration::from_mins(3);
         let left = (0..30).filter(|_| budget.take(&Group::UsersList.limit(), now).is_ok()).count();
         assert_eq!(left, 23);
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_change_of_plan_takes_an_approval_and_reads_that_said_otherwise_with_it() {
+    use crate::domain::Subscription::{Active, Downgraded};
+    let rig = Rig::new();
+    let read = |says| plans::Reading { paid_type: Some("x"), licences: None, says, first: None };
+    rig.write(move |tx| {
+        let set = |state, at: u64| {
+            plans::set_subscription(tx, &acme(), state, NOW + Duration::from_secs(at))
+        };
+        assert_eq!(plans::note_reading(tx, &acme(), &read(Active), NOW)?, 1);
+        assert_eq!(plans::note_reading(tx, &acme(), &read(Active), NOW)?, 2);
+        set(Downgraded, 10)?;
+        assert!(plans::approve_downgrade(tx, &acme())?);
+        assert_eq!(plans::of(tx, &acme())?.reads, 0, "what contradicts has to be read anew");
+        assert_eq!(plans::note_reading(tx, &acme(), &read(Downgraded), NOW)?, 1);
+        assert_eq!(set(Active, 5)?, None, "older than what is known");
+        assert_eq!(set(Downgraded, 20)?, Some(Downgraded));
+        let plans = plans::of(tx, &acme())?;
+        assert_eq!((plans.reads, plans.approved), (1, true), "the same again changes nothing");
+        assert_eq!(plans.since, Some(NOW + Duration::from_secs(10)));
+        assert_eq!(set(Active, 15)?, None, "older than the newest evidence");
+        set(Active, 30)?;
+        let plans = plans::of(tx, &acme())?;
+        assert_eq!((plans.subscription, plans.reads, plans.approved), (Active, 0, false));
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn administrators_are_told_of_a_lasting_state_once() {
+    let rig = Rig::new();
+    rig.write(|tx| {
+        assert!(told::note(tx, &acme(), "seats", "2")?);
+        assert!(!told::note(tx, &acme(), "seats", "2")?);
+        assert!(told::note(tx, &acme(), "seats", "3")?);
+        assert_eq!(told::last(tx, &acme(), "seats")?.as_deref(), Some("3"));
+        assert_eq!(told::last(tx, &acme(), "other")?, None);
         Ok(())
     })
     .await;

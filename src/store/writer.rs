@@ -47,13 +47,21 @@ impl Writer {
         let (committed, commits) = sync_channel(1);
         let (queue, jobs) = mpsc::unbounded_channel();
         let file = |error| StoreError::File { path: path.to_owned(), error };
-        std::thread::Builder::new()
+        let folder = std::thread::Builder::new()
             .name("store-checkpoint".into())
             .spawn(move || checkpoint(&side, &commits))
             .map_err(file)?;
         std::thread::Builder::new()
             .name("store-writer".into())
-            .spawn(move || run(&connection, jobs, &committed))
+            .spawn(move || {
+                if let Some(done) = run(&connection, jobs, &committed) {
+                    // Two checkpoints at once are one too many: the second is refused as busy.
+                    drop(committed);
+                    let _ = folder.join();
+                    fold_in(&connection);
+                    let _ = done.send(());
+                }
+            })
             .map_err(file)?;
         Ok(Self { queue })
     }
@@ -106,11 +114,12 @@ fn in_savepoint<T>(
     result
 }
 
+/// Works until it is told to close, or nobody is left to tell it anything.
 fn run(
     connection: &Connection,
     mut jobs: mpsc::UnboundedReceiver<Message>,
     committed: &SyncSender<()>,
-) {
+) -> Option<oneshot::Sender<()>> {
     let mut batch = Vec::with_capacity(BATCH_MAX);
     while jobs.blocking_recv_many(&mut batch, BATCH_MAX) > 0 {
         let mut closing = None;
@@ -123,16 +132,22 @@ fn run(
         }
         commit(connection, work);
         let _ = committed.try_send(());
-        if let Some(done) = closing {
-            // The log is folded in, so that a copy of the closed file alone is complete.
-            if let Err(error) =
-                connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
-            {
-                tracing::warn!(%error, "the write-ahead log stays beside the store");
-            }
-            let _ = done.send(());
-            return;
+        if closing.is_some() {
+            return closing;
         }
+    }
+    None
+}
+
+/// Folds the log into the file, so that a copy of the closed file alone is complete.
+fn fold_in(connection: &Connection) {
+    let busy = connection
+        .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0))
+        .map_err(|error| error.to_string());
+    match busy {
+        Ok(false) => {}
+        Ok(true) => tracing::warn!("a reader was busy; the write-ahead log stays beside the store"),
+        Err(error) => tracing::warn!(error, "the write-ahead log stays beside the store"),
     }
 }
 

@@ -3,6 +3,8 @@
 //! Deliberately absent: creating, changing or deleting channels, roles of members, teams (R27,
 //! R28). Which channel takes whom is the planner's part.
 
+use std::collections::BTreeMap;
+
 use http::Method;
 use serde_json::{Value, json};
 
@@ -11,9 +13,9 @@ use super::cliq::Client;
 use super::error::CallError;
 use super::gate::{Permit, Priority};
 use super::listing::{Listing, Silence};
-use super::wire::{BAD_PATH, address, malformed, needed, text, truth};
+use super::wire::{BAD_PATH, address, count, malformed, needed, text, truth};
 use crate::domain::budget::Group;
-use crate::domain::{CliqId, Email};
+use crate::domain::{CliqId, Email, Member, Members};
 
 const LIST: &str = "GET /api/v2/channels";
 const GET: &str = "GET /api/v2/channels/{id}";
@@ -23,6 +25,16 @@ const REMOVE: &str = "DELETE /api/v2/channels/{id}/members";
 
 /// Keys of a channel's id.
 const CHANNEL_IDS: [&str; 2] = ["channel_id", "id"];
+
+/// The role that may everything.
+const SUPER_ADMIN: &str = "super_admin";
+
+/// Roles whose permissions a channel prints, and the key that holds them.
+const PERMISSIONS: [(&str, &str); 3] = [
+    ("admin", "admin_permission"),
+    ("moderator", "moderator_permission"),
+    ("member", "member_permission"),
+];
 
 /// Most people in one member call.
 pub const MEMBERS_MAX: usize = 100;
@@ -40,17 +52,27 @@ pub struct Channel {
     pub level: Option<String>,
     /// `created`, `pending`, `archived`; an open list of words.
     pub status: Option<String>,
+    /// The OAuth user's role; `None` when it has none or Cliq does not say.
+    pub own_role: Option<String>,
+    /// Whether the OAuth user is in the channel.
+    pub joined: Option<bool>,
+    /// 'Add participants' by role, for the roles of which Cliq says it (R59).
+    pub add_participant: BTreeMap<String, bool>,
+    /// How many people are in it.
+    pub participants: Option<u32>,
 }
 
-/// A member of a channel. Invited people are presumably absent until they join.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Member {
-    /// Cliq's id of the person.
-    pub id: CliqId,
-    /// Address, when it is one.
-    pub email: Option<Email>,
-    /// Role in the channel; an open list of words.
-    pub role: Option<String>,
+impl Channel {
+    /// Whether the OAuth user may bring people in (R59); `None` when Cliq does not say. A super
+    /// admin's permissions are not printed: they have all.
+    pub fn may_add(&self) -> Option<bool> {
+        match self.own_role.as_deref() {
+            Some(SUPER_ADMIN) => Some(true),
+            Some(role) => self.add_participant.get(role).copied(),
+            None if self.joined == Some(false) => Some(false),
+            None => None,
+        }
+    }
 }
 
 /// Whom a member call is about: at most [`MEMBERS_MAX`], named by id or by address.
@@ -94,9 +116,7 @@ impl Client {
             Err(error) => return Err(error),
         };
         let body = match self.account.read(Group::Channels, Priority::Webhook, &ask).await {
-            Err(CallError::Refused { code, status, .. })
-                if status == 404 || code == "channel_not_exists" =>
-            {
+            Err(CallError::Refused { code, status, .. }) if is_absence(&code, status) => {
                 return Ok(None);
             }
             other => needed(GET, other?)?,
@@ -105,24 +125,34 @@ impl Client {
         read_channel(row).map(Some).ok_or_else(|| malformed(GET, "no channel in it"))
     }
 
-    /// Every member of a channel. No paging is documented; an answer that promises more rows is an
-    /// error.
+    /// Every member of a channel; `None` when there is no such channel. No paging is documented; an
+    /// answer that promises more rows is an error.
     ///
     /// # Errors
-    /// See [`CallError`].
-    pub async fn members(&self, id: &str, priority: Priority) -> Result<Vec<Member>, CallError> {
+    /// See [`CallError`]; never "not there".
+    pub async fn members(
+        &self,
+        id: &str,
+        priority: Priority,
+    ) -> Result<Option<Members>, CallError> {
         let url = address(MEMBERS, &self.base, &["api", "v2", "channels", id, "members"], &[])?;
         let ask = Ask::get(MEMBERS, url);
-        let Some(body) = self.account.read_page(Group::MembersGet, priority, &ask).await? else {
-            return Ok(Vec::new());
+        let body = match self.account.read_page(Group::MembersGet, priority, &ask).await {
+            Err(CallError::Refused { code, status, .. }) if is_absence(&code, status) => {
+                return Ok(None);
+            }
+            other => other?,
         };
+        let Some(body) = body else { return Ok(Some(Members::default())) };
         let rows = body.get("members").and_then(Value::as_array);
         let rows = rows.ok_or_else(|| malformed(MEMBERS, "no list of members"))?;
         if truth(&body, "has_more") == Some(true) {
             return Err(CallError::incomplete(MEMBERS, "more rows are promised"));
         }
         let members: Option<Vec<Member>> = rows.iter().map(read_member).collect();
-        members.ok_or_else(|| CallError::incomplete(MEMBERS, "a row without an id"))
+        let members =
+            members.ok_or_else(|| CallError::incomplete(MEMBERS, "a row without an id"))?;
+        Ok(Some(Members::complete(members)))
     }
 
     /// Adds people of this organization to a channel, and invites those of others. There is no
@@ -175,6 +205,11 @@ impl Client {
     }
 }
 
+/// Whether a refusal says that there is no such channel.
+fn is_absence(code: &str, status: u16) -> bool {
+    status == 404 || code == "channel_not_exists"
+}
+
 fn read_channel(row: &Value) -> Option<Channel> {
     Some(Channel {
         id: text(row, &CHANNEL_IDS)?,
@@ -182,6 +217,16 @@ fn read_channel(row: &Value) -> Option<Channel> {
         name: text(row, &["name"]),
         level: text(row, &["level"]),
         status: text(row, &["status"]),
+        own_role: text(row, &["current_user_role"]),
+        joined: truth(row, "joined"),
+        add_participant: PERMISSIONS
+            .iter()
+            .filter_map(|(role, key)| {
+                let on = truth(row.get(*key)?, "add_participant")?;
+                Some(((*role).to_owned(), on))
+            })
+            .collect(),
+        participants: count(row, "participant_count").and_then(|count| count.try_into().ok()),
     })
 }
 

@@ -24,6 +24,9 @@ const ORG: &str = "GET /crm/v8/org";
 /// Rows per page, the documented maximum.
 const PER_PAGE: &str = "200";
 
+/// Users that one call may name (contract section 3.1, `ids`): as many as one member call of Cliq.
+pub const USERS_AT_ONCE: usize = 100;
+
 /// Reads one organization's CRM.
 #[derive(Clone)]
 pub struct Client {
@@ -99,6 +102,39 @@ impl Client {
             Err(CallError::Refused { code, status, .. }) if is_absence(&code, status) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// The rows of these users, at most [`USERS_AT_ONCE`]; who is not among them is no evidence of
+    /// anything.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub async fn some(&self, ids: &[CrmUserId]) -> Result<Roster, CallError> {
+        let ids: Vec<&str> = ids.iter().map(CrmUserId::as_str).take(USERS_AT_ONCE).collect();
+        let ids = ids.join(",");
+        let query = [("type", "AllUsers"), ("ids", ids.as_str()), ("per_page", PER_PAGE)];
+        complete(self.page(&query).await?, 1)
+    }
+
+    /// The OAuth user's own row; `None` unless CRM answers with exactly one.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub async fn current_user(&self) -> Result<Option<CrmUser>, CallError> {
+        let mut rows = self.page(&[("type", "CurrentUser")]).await?;
+        let row = rows.pop();
+        Ok(row.filter(|_| rows.is_empty()))
+    }
+
+    async fn page(&self, query: &[(&str, &str)]) -> Result<Vec<CrmUser>, CallError> {
+        let url = address(LIST, &self.base, &["crm", "v8", "users"], query)?;
+        let ask = Ask::get(LIST, url);
+        let Some(body) = self.account.read(Group::Crm, Priority::Webhook, &ask).await? else {
+            return Ok(Vec::new());
+        };
+        let rows = body.get("users").and_then(Value::as_array);
+        let rows = rows.ok_or_else(|| malformed(LIST, "no list of users"))?;
+        Ok(rows.iter().filter_map(read_user).collect())
     }
 
     /// The organization and its subscription.
@@ -178,7 +214,9 @@ fn read_user(row: &Value) -> Option<CrmUser> {
     Some(CrmUser {
         id: CrmUserId::new(text(row, &["id"])?),
         zuid: text(row, &["zuid"]).map(Zuid::new),
-        email: text(row, &["email"]).and_then(|email| Email::parse(&email).ok()),
+        email: text(row, &["email"])
+            .and_then(|email| Email::parse(&email).ok())
+            .filter(|email| !email.is_tombstone()),
         first_name: text(row, &["first_name"]).unwrap_or_default(),
         last_name: text(row, &["last_name"]).unwrap_or_default(),
         standing: standing(text(row, &["status"])),

@@ -196,6 +196,14 @@ impl Gate {
         }
     }
 
+    /// When a call of `group` may be had, without taking one; a time that has come means now.
+    pub fn free_at(&self, group: Group) -> Timestamp {
+        let now = self.clock.now();
+        let limit = self.limit(group);
+        let mut state = self.state();
+        state.budgets.entry(group).or_default().ready(&limit, now).err().unwrap_or(now)
+    }
+
     /// Parks `group` until `until`, in memory and in the store.
     pub async fn lock(&self, group: Group, until: Timestamp) {
         self.state().budgets.entry(group).or_default().lock(until);

@@ -203,7 +203,8 @@ async fn r15_observe_mode_asks_the_administrators_to_restrict_once() {
     ten_runs(&bridge, "birch").await;
     assert_eq!(bridge.journal().await.calls("birch", "portal"), 0);
     let told = bridge.mails(IT).await;
-    let asked: Vec<_> = told.iter().filter(|mail| mail.subject().starts_with("Restrict")).collect();
+    let asked: Vec<_> =
+        told.iter().filter(|mail| mail.subject().contains("Restrict the external users")).collect();
     assert_eq!((told.len(), asked.len()), (2, 1), "the downgrade, and what to do");
     assert!(asked[0].text().contains("CRM Plus, Admin panel, Users"), "{}", asked[0].text());
     bridge.finish().await;
@@ -299,7 +300,8 @@ async fn licences_bought_are_shown_and_a_change_is_written_down() {
 async fn licence_details_that_may_not_be_read_say_nothing_and_name_the_scope() {
     let bridge = birch(2, "restrict").await;
     downgraded(&bridge, "birch").await;
-    let denied = json!({ "kind": "status", "status": 403 });
+    let scope = json!({ "code": "OAUTH_SCOPE_MISMATCH", "message": "no", "status": "error" });
+    let denied = json!({ "kind": "status", "status": 401, "body": scope });
     bridge.fault("crm.org", json!({ "times": null }), denied).await;
     for _ in 0..3 {
         let answer = bridge.admin_post("/organizations/birch/poll-plan", &Value::Null).await;

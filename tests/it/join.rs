@@ -188,7 +188,7 @@ async fn a_wrong_token_learns_nothing_however_it_is_wrong() {
     let known = get(&bridge, "x").await;
     assert_eq!(known.status, 404);
     assert_reveals_nothing(&known);
-    for wrong in [upper.as_str(), &token[..42], &long, "%ff", "%00", "..%2fadmin", ""] {
+    for wrong in [upper.as_str(), &token[..63], &long, "%ff", "%00", "..%2fadmin", ""] {
         let answer = get(&bridge, wrong).await;
         assert_eq!((answer.status, &answer.text), (404, &known.text), "{wrong}");
         assert_eq!(
@@ -251,6 +251,20 @@ async fn the_page_speaks_the_invitees_language_unless_another_is_chosen() {
     assert_eq!(page(&format!("{token}?lang=de"), "sv").await, "de");
     assert_eq!(page(&format!("{token}?lang=xx"), "sv").await, "en");
     assert_eq!(page("nobody", "xx, sv;q=0.5, de;q=0.9").await, "de");
+    bridge.finish().await;
+}
+
+#[tokio::test]
+async fn letter_and_page_speak_the_language_and_zone_that_crm_says() {
+    let bridge = Setup::demo().start().await;
+    bridge.added("birch", "bo@partner.example").await;
+    bridge.settle().await;
+    let mails = bridge.mails("bo@partner.example").await;
+    assert_eq!(mails[0].subject(), "Birch Studio bjuder in dig till Cliq som extern användare");
+    assert!(mails[0].text().contains("tisdag 1 december 2026 kl. 09:00 (Europe/Stockholm)"));
+    let link = mails[0].text().lines().find(|line| line.contains("/join/")).unwrap();
+    let page = get(&bridge, link.rsplit('/').next().unwrap()).await;
+    assert!(page.text.contains("<html lang=\"sv\" dir=\"ltr\">"), "{}", page.text);
     bridge.finish().await;
 }
 

@@ -235,3 +235,15 @@ async fn g13_whoever_cannot_be_added_for_want_of_a_licence_is_parked_with_one_al
     assert_eq!(bridge.membership("birch", "bo@partner.example").await["state"], "invited");
     bridge.finish().await;
 }
+
+#[tokio::test]
+async fn r18_a_licence_list_in_observe_mode_is_refused_with_its_reason() {
+    let bridge = Setup::demo().with("acme", LIST).start().await;
+    let text = std::fs::read_to_string(&bridge.file).unwrap();
+    let portal = text.lines().find(|line| line.contains("/portal/acme")).unwrap();
+    let observe = text.replace(portal, "portal = { mode = \"observe\" }");
+    std::fs::write(&bridge.file, observe).unwrap();
+    let problems = cliqbridge::config::load(&bridge.file, None).unwrap_err().to_string();
+    assert!(problems.contains("assign_licence") && problems.contains("R18"), "{problems}");
+    bridge.finish().await;
+}

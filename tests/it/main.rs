@@ -5,7 +5,12 @@
 
 // In this process, with the clock moved by hand.
 mod admin;
+mod browser;
 mod burst;
+mod channels;
+mod channels_batches;
+mod channels_leaving;
+mod channels_limits;
 mod clock;
 mod doors;
 mod downgrade;
@@ -14,17 +19,21 @@ mod evidence;
 mod habits;
 mod homes;
 mod identity;
+mod identity_safety;
 mod join;
 mod laws;
 mod leaving;
 mod letters;
 mod licences;
+mod limits;
 mod modes;
+mod people;
 mod plans;
 mod refusals;
 mod restarts;
 mod support;
 mod verbs;
+mod watch;
 mod way;
 
 // The built binary as a child, with the system's clock.
@@ -38,4 +47,5 @@ mod daemon_flow;
 mod daemon_interop;
 mod daemon_lifecycle;
 mod daemon_memberships;
+mod daemon_people;
 mod daemon_storm;

@@ -45,7 +45,7 @@ fn configuration(urls: &Urls, listen: SocketAddr) -> anyhow::Result<String> {
 [server]
 listen       = "{listen}"
 admin_listen = "127.0.0.1:0"
-public_url   = "http://127.0.0.1/"
+public_url   = "http://127.0.0.1:0/"
 drain        = "5s"
 
 [store]

@@ -156,51 +156,26 @@ impl Verdict {
                 );
             }
             Self::Home(home) => return home::sentence(home),
-            Self::Vanished(State::Left) => {
-                "In no part of two complete listings of Cliq: the person left, and is not added \
-                 again."
-            }
-            Self::Vanished(State::Expired) => {
-                "The invitation had run out and Cliq does not show it any more."
-            }
-            Self::Vanished(_) => {
-                "The open invitation is in no part of two complete listings of Cliq: declined."
-            }
-            Self::Restrict => "No longer in CRM: access is restricted, and removed later.",
-            Self::Deactivated => "Deactivated in CRM: access is restricted until CRM says active.",
-            Self::Cancel => "No longer in CRM: the open invitation is cancelled.",
-            Self::Remove => "Still not in CRM after `guard.remove_after`: removed.",
-            Self::LateJoin => "Accepted an invitation that had been withdrawn: removed.",
-            Self::Staged => "No longer in CRM: restricted, and waits for `guard.remove_after`.",
-            Self::Gone => "No longer in CRM, and not in Cliq: nothing to take back.",
-            Self::RemoveByHand => {
-                "No longer in CRM: remove the person in CRM Plus (Admin panel, Users); no API can."
-            }
-            Self::RestrictByHand => {
-                "Deactivated in CRM: block the person in CRM Plus (Admin panel, Users); no API can."
-            }
-            Self::NotOurs => {
-                "Was there before the bridge: never removed. Adopt it to hand it over."
-            }
-            Self::Succeeded => "Another CRM user is this person now; nothing is taken back.",
-            Self::Released => "Has become one of the organization's own people: not ours any more.",
+            Self::Vanished(_)
+            | Self::Restrict
+            | Self::Deactivated
+            | Self::Cancel
+            | Self::Remove
+            | Self::LateJoin
+            | Self::Staged
+            | Self::Gone
+            | Self::RemoveByHand
+            | Self::RestrictByHand
+            | Self::NotOurs
+            | Self::Succeeded
+            | Self::Released => self.of_leaving(),
+            Self::Downgraded
+            | Self::DowngradedByHand
+            | Self::StaysRestricted
+            | Self::HeldByDowngrade => self.of_downgrade(),
             Self::Add => "Active in CRM and not in Cliq: added through the portal.",
             Self::Restore => {
                 "What the bridge restricted the person for is over: its restriction is lifted."
-            }
-            Self::Downgraded => {
-                "CRM Plus is downgraded and on_free_downgrade is \"restrict\": access is blocked."
-            }
-            Self::DowngradedByHand => {
-                "CRM Plus is downgraded and on_free_downgrade is \"restrict\": to be restricted in \
-                 CRM Plus, Admin panel, Users."
-            }
-            Self::StaysRestricted => {
-                "Restricted by the bridge because CRM Plus is downgraded; restored when it is not."
-            }
-            Self::HeldByDowngrade => {
-                "CRM Plus is downgraded: nobody is added to a restricted Cliq and nobody is taken away \
-                 until that is over."
             }
             Self::Settled => "Nothing to do.",
             Self::SeenPending => "Cliq shows the invitation.",
@@ -228,5 +203,58 @@ impl Verdict {
             }
         };
         fixed.to_owned()
+    }
+    /// Sentences about people who leave; the last is [`Self::Released`]'s.
+    fn of_leaving(&self) -> &'static str {
+        match self {
+            Self::Vanished(State::Left) => {
+                "In no part of two complete listings of Cliq: the person left, and is not added \
+                 again."
+            }
+            Self::Vanished(State::Expired) => {
+                "The invitation had run out and Cliq does not show it any more."
+            }
+            Self::Vanished(_) => {
+                "The open invitation is in no part of two complete listings of Cliq: declined."
+            }
+            Self::Restrict => "No longer in CRM: access is restricted, and removed later.",
+            Self::Deactivated => "Deactivated in CRM: access is restricted until CRM says active.",
+            Self::Cancel => "No longer in CRM: the open invitation is cancelled.",
+            Self::Remove => "Still not in CRM after `guard.remove_after`: removed.",
+            Self::LateJoin => "Accepted an invitation that had been withdrawn: removed.",
+            Self::Staged => "No longer in CRM: restricted, and waits for `guard.remove_after`.",
+            Self::Gone => "No longer in CRM, and not in Cliq: nothing to take back.",
+            Self::RemoveByHand => {
+                "No longer in CRM: remove the person in CRM Plus (Admin panel, Users); no API can."
+            }
+            Self::RestrictByHand => {
+                "Deactivated in CRM: block the person in CRM Plus (Admin panel, Users); no API can."
+            }
+            Self::NotOurs => {
+                "Was there before the bridge: never removed. Adopt it to hand it over."
+            }
+            Self::Succeeded => "Another CRM user is this person now; nothing is taken back.",
+            _ => "Has become one of the organization's own people: not ours any more.",
+        }
+    }
+
+    /// Sentences about a downgrade; the last is [`Self::HeldByDowngrade`]'s.
+    fn of_downgrade(&self) -> &'static str {
+        match self {
+            Self::Downgraded => {
+                "CRM Plus is downgraded and on_free_downgrade is \"restrict\": access is blocked."
+            }
+            Self::DowngradedByHand => {
+                "CRM Plus is downgraded and on_free_downgrade is \"restrict\": to be restricted in \
+                 CRM Plus, Admin panel, Users."
+            }
+            Self::StaysRestricted => {
+                "Restricted by the bridge because CRM Plus is downgraded; restored when it is not."
+            }
+            _ => {
+                "CRM Plus is downgraded: nobody is added to a restricted Cliq and nobody is taken away \
+                 until that is over."
+            }
+        }
     }
 }

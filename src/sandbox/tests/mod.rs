@@ -1,9 +1,11 @@
 //! The sandbox from outside, over real sockets, on a clock that is moved by hand.
 
+mod attempts;
 mod channels;
 mod mail;
 mod plans;
 mod portal;
+mod rules;
 mod strictness;
 mod watch;
 

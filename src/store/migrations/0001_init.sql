@@ -114,27 +114,41 @@ CREATE TABLE guests (
   invited_as    TEXT,
   invited_at    INTEGER,
   sends         INTEGER NOT NULL,
+  unanswered    INTEGER NOT NULL,
+  has_account   INTEGER NOT NULL,
   generation    INTEGER NOT NULL,
   cliq_id       TEXT,
   unseen_since  INTEGER,
   parked        TEXT,
+  -- Which part of a refused call the person is tried with next.
+  part          INTEGER,
   UNIQUE (organization, channel, crm_user_id)
 );
 CREATE INDEX guests_user ON guests(organization, crm_user_id);
+CREATE INDEX guests_membership ON guests(membership_id) WHERE membership_id IS NOT NULL;
+-- Invitations that are out: how many more people a channel has room for.
+CREATE INDEX guests_open ON guests(organization, channel)
+  WHERE state IN ('invited', 'awaiting_signup', 'signed_up');
+-- Channels that somebody waits for.
+CREATE INDEX guests_wanted ON guests(organization, channel) WHERE state = 'wanted';
 
--- What was last read of each mapped channel, and why it cannot be used, if so.
+-- What was last read of each mapped channel; `channel_id` is absent for one that Cliq does not show.
+-- `refused` is what Cliq said to everybody alike, until an operator asks again; `problem` is what the
+-- administrators were told last.
 CREATE TABLE channels (
-  organization     TEXT NOT NULL,
-  channel          TEXT NOT NULL,
-  channel_id       TEXT,
-  level            TEXT,
-  name             TEXT NOT NULL DEFAULT '',
-  alive            INTEGER NOT NULL DEFAULT 0,
-  add_participants TEXT NOT NULL DEFAULT '[]',
-  may_add          INTEGER,
-  participants     INTEGER,
-  read_at          INTEGER NOT NULL,
-  problem          TEXT,
+  organization      TEXT NOT NULL,
+  channel           TEXT NOT NULL,
+  channel_id        TEXT,
+  level             TEXT,
+  name              TEXT NOT NULL DEFAULT '',
+  alive             INTEGER NOT NULL DEFAULT 0,
+  add_participants  TEXT NOT NULL DEFAULT '[]',
+  may_add           INTEGER,
+  participants      INTEGER,
+  external_channels INTEGER,
+  read_at           INTEGER NOT NULL,
+  refused           TEXT,
+  problem           TEXT,
   PRIMARY KEY (organization, channel)
 ) WITHOUT ROWID;
 

@@ -1,14 +1,18 @@
 //! The outbox: intended changes outside, claimed and settled one by one.
 //!
-//! Lane = (membership, one of access, licence, letter, notice): rows of one lane go in order, lanes
-//! do not wait for each other. Claiming is postponing; a row claimed by an earlier boot is due at
+//! Lane = (membership, one of access, licence, letter, notice), or one channel guest: rows of one
+//! lane go in order, lanes do not wait for each other. Claiming is postponing; a row claimed by an earlier boot is due at
 //! once; completion names the boot that claimed.
 
+mod batch;
 mod counts;
 mod queue;
 mod seats;
 mod work;
 
+pub use batch::{
+    Batch, claim_batch, delay_batch, drop_batch, next_batch, next_batch_due, withdraw_guest,
+};
 pub use counts::{Tally, letters_since, tally, told_since, waiting};
 pub use queue::{put, rearm, withdraw};
 pub use seats::{InMotion, licences_in_motion, licences_stuck, withdraw_licences};

@@ -12,7 +12,7 @@ use crate::domain::{
 
 /// How far a claim moves the row: past the longest call (10 minutes for a slow mail server) with
 /// room.
-const CLAIM_FOR: Duration = Duration::from_mins(15);
+pub(super) const CLAIM_FOR: Duration = Duration::from_mins(15);
 
 /// Which rows a desk takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,7 +108,7 @@ pub fn claim(
     }
 }
 
-fn action(row: &Row<'_>) -> rusqlite::Result<(ActionId, Option<Action>)> {
+pub(super) fn action(row: &Row<'_>) -> rusqlite::Result<(ActionId, Option<Action>)> {
     let id = ActionId(row.get("id")?);
     let name: String = row.get("operation")?;
     let payload: Option<String> = row.get("payload")?;

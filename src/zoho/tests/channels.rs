@@ -45,21 +45,48 @@ async fn one_channel_or_none() {
 }
 
 #[tokio::test]
+async fn r59_who_may_add_is_what_cliq_says_of_our_own_role() {
+    let says = |more: serde_json::Value| {
+        let mut channel = json!({"channel_id": "T1", "participant_count": 3, "joined": true,
+            "admin_permission": {"add_participant": true},
+            "member_permission": {"add_participant": false, "send_message": true}});
+        channel.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        json(&channel)
+    };
+    let (_world, client) = world(vec![
+        says(json!({"current_user_role": "super_admin"})),
+        says(json!({"current_user_role": "admin"})),
+        says(json!({"current_user_role": "member"})),
+        says(json!({"current_user_role": "moderator"})),
+        says(json!({"current_user_role": "", "joined": false})),
+        says(json!({})),
+    ])
+    .await;
+    for may_add in [Some(true), Some(true), Some(false), None, Some(false), None] {
+        let channel = client.channel("T1").await.unwrap().unwrap();
+        assert_eq!(channel.may_add(), may_add, "{channel:?}");
+        assert_eq!(channel.participants, Some(3));
+    }
+}
+
+#[tokio::test]
 async fn members_are_whole_or_an_error() {
     let row = json!({"user_id": 12, "email_id": "S@x.example", "name": "S", "user_role": "owner"});
     let (_world, client) = world(vec![
         json(&json!({ "members": [row] })),
         json(&json!({"members": [], "has_more": true})),
         json(&json!({"members": [{"name": "S"}]})),
+        status(400, r#"{"code":"channel_not_exists"}"#),
     ])
     .await;
-    let members = client.members("T1", Priority::Run).await.unwrap();
-    assert_eq!(members[0].id, CliqId::from("12"));
-    assert_eq!(members[0].email, Email::parse("s@x.example").ok());
+    let members = client.members("T1", Priority::Run).await.unwrap().unwrap();
+    let email = Email::parse("s@x.example").unwrap();
+    assert_eq!(members.by_email(&email).unwrap().id, CliqId::from("12"));
     for _ in 0..2 {
         let result = client.members("T1", Priority::Run).await;
         assert!(matches!(result, Err(CallError::Incomplete { .. })), "{result:?}");
     }
+    assert_eq!(client.members("T1", Priority::Run).await, Ok(None));
 }
 
 #[tokio::test]

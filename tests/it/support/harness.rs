@@ -50,7 +50,7 @@ pub struct Bridge {
     pub folder: tempfile::TempDir,
     running: Option<Running>,
     sandbox: Option<Sandbox>,
-    urls: Urls,
+    pub urls: Urls,
     sources: Vec<Source>,
     events: AtomicU32,
     ended: bool,
@@ -287,6 +287,11 @@ impl Bridge {
 
     pub async fn patch(&self, path: &str, body: &Value) -> Value {
         self.sandbox_call(reqwest::Method::PATCH, path, body).await
+    }
+
+    /// Looks at something of the sandbox that may be refused.
+    pub async fn look(&self, path: &str) -> Answer {
+        answer(self.http.get(format!("{}/sandbox{path}", self.urls.url))).await
     }
 
     async fn sandbox_call(&self, method: reqwest::Method, path: &str, body: &Value) -> Value {

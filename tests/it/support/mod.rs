@@ -4,6 +4,8 @@
 //! Deliberately absent: anything that a single test needs; and child processes, which have their own
 //! support.
 
+pub mod browser;
+pub mod channels;
 pub mod clock;
 pub mod harness;
 pub mod people;

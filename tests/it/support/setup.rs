@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
+use std::net::TcpListener;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use cliqbridge::sandbox::{Urls, World};
 
@@ -79,11 +82,30 @@ bots          = ["bridge"]
 pub struct Setup {
     lines: BTreeMap<&'static str, String>,
     observe: Vec<&'static str>,
+    domains: BTreeMap<&'static str, &'static str>,
     sources: String,
     secrets: Vec<(&'static str, &'static str)>,
     world: Vec<(&'static str, &'static str)>,
     tables: &'static str,
     cedar: bool,
+    port: u16,
+}
+
+/// Ports of [`Setup::reachable`], below those that Linux gives to whoever asks for any.
+const PORTS: Range<u16> = 12_000..30_000;
+
+/// A port that nobody listens on, another one each time. Begins elsewhere in each process.
+fn free_port() -> u16 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let start = std::process::id().wrapping_mul(97);
+    loop {
+        let number = start.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        let number = number % u32::from(PORTS.end - PORTS.start);
+        let port = PORTS.start + u16::try_from(number).unwrap();
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 impl Setup {
@@ -100,8 +122,20 @@ impl Setup {
         self
     }
 
+    /// `public_url` leads to the bridge: for whoever follows a link, or posts to where it was told.
+    pub fn reachable(mut self) -> Self {
+        self.port = free_port();
+        self
+    }
+
     pub fn observe(mut self, organization: &'static str) -> Self {
         self.observe.push(organization);
+        self
+    }
+
+    /// Other `internal_domains` than the organization's own.
+    pub fn domains(mut self, organization: &'static str, list: &'static str) -> Self {
+        self.domains.insert(organization, list);
         self
     }
 
@@ -168,9 +202,9 @@ impl Setup {
         let mut text = format!(
             r#"
 [server]
-listen       = "127.0.0.1:0"
+listen       = "127.0.0.1:{port}"
 admin_listen = "127.0.0.1:0"
-public_url   = "http://127.0.0.1/"
+public_url   = "http://127.0.0.1{colon_port}/"
 drain        = "5s"
 {server}
 [store]
@@ -197,6 +231,11 @@ admins = ["it@bridge.example"]
             guard = self.lines("guard"),
             invitations = self.lines("invitations"),
             schedule = self.lines("schedule"),
+            port = self.port,
+            colon_port = match self.port {
+                0 => String::new(),
+                port => format!(":{port}"),
+            },
             sources = self.sources,
         );
         for organization in ORGANIZATIONS.into_iter().chain(self.cedar.then_some(CEDAR)) {
@@ -222,7 +261,7 @@ id               = "{id}"
 name             = "{name}"
 crm_org          = "{crm_org}"
 cliq_org         = "{cliq_org}"
-internal_domains = ["{id}.example"]
+internal_domains = {domains}
 cliq_plan        = "{plan}"
 bot              = "bridge"
 portal           = {portal}
@@ -235,6 +274,10 @@ client_id     = "{client}"
 client_secret = {{ file = "secrets/{id}_client" }}
 refresh_token = {{ file = "secrets/{id}_refresh" }}
 "#,
+            domains = self
+                .domains
+                .get(id)
+                .map_or_else(|| format!("[\"{id}.example\"]"), |list| (*list).to_owned()),
             more = self.lines(id),
             accounts = urls.accounts_url,
             api = urls.api_url,

@@ -1,0 +1,84 @@
+//! Mapped channels: who is invited, added, taken out, in batches (R41 to R59).
+//!
+//! `settle` plans in the transactions of others, `runs` reads member lists, `places` knows the
+//! channels themselves, `batch` and `book` carry out what was planned. Deliberately absent: the
+//! rules, which are `logic::channels`'.
+
+mod batch;
+mod book;
+mod inviter;
+mod places;
+mod replan;
+mod runs;
+mod settle;
+mod view;
+
+use std::time::Duration;
+
+pub(super) use inviter::Inviters;
+pub(super) use runs::MemberLists;
+pub use view::{ChannelView, GuestView};
+
+use super::{Engine, Step};
+use crate::domain::budget::Group;
+use crate::domain::{OrgId, Timestamp};
+use crate::store::{StoreError, guests, orgs, outbox};
+use crate::zoho::CallError;
+
+/// How long a batch waits when what has to be read before it could not be read.
+const READ_AGAIN: Duration = Duration::from_mins(1);
+
+/// The same when our credentials are not accepted.
+const ASK_AGAIN: Duration = Duration::from_mins(5);
+
+/// When to read again after this error.
+fn again(error: &CallError, now: Timestamp) -> Timestamp {
+    match error {
+        CallError::Throttled { until, .. } => (*until).max(now),
+        CallError::Unauthorized { .. } => now + ASK_AGAIN,
+        CallError::Transient { .. }
+        | CallError::Incomplete { .. }
+        | CallError::Refused { .. }
+        | CallError::Unrecorded(_) => now + READ_AGAIN,
+    }
+}
+
+impl Engine {
+    /// Takes one step: looks for channels that somebody waits for and nobody has looked at, else
+    /// carries out one batch of one channel.
+    pub(super) async fn channels(&self, organization: &OrgId) -> Result<Step, StoreError> {
+        let Some(host) = self.host(organization) else { return Ok(Step::Idle(None)) };
+        let (id, boot, now) = (organization.clone(), self.inner.boot, self.now());
+        let (probe, awaited, due) = self
+            .inner
+            .store
+            .read(move |tx| {
+                let awaited = guests::awaited(tx, &id)?;
+                Ok((orgs::probe_at(tx, &id)?, awaited, outbox::next_batch_due(tx, &id, boot)?))
+            })
+            .await?;
+        if let Some(at) = probe.filter(|at| *at > now) {
+            // In quarantine: nothing is asked before the probe.
+            return Ok(Step::Idle(due.map(|_| at)));
+        }
+        if self.is_unknown(host, &awaited).await? {
+            return Ok(match self.resolve_channels(host).await? {
+                Ok(()) => Step::Worked,
+                Err(error) => {
+                    tracing::warn!(%organization, %error, "the channels could not be listed");
+                    Step::Idle(Some(again(&error, now)))
+                }
+            });
+        }
+        match due {
+            Some(at) if at <= now => {}
+            later => return Ok(Step::Idle(later)),
+        }
+        // Nothing is read for a batch that may not be sent yet.
+        let free = host.account.gate().free_at(Group::MembersWrite);
+        if free > now {
+            return Ok(Step::Idle(Some(free)));
+        }
+        self.carry_out_batch(host).await
+    }
+}

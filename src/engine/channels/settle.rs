@@ -1,0 +1,390 @@
+//! Planning guests in the transaction of whoever looked at the person: hooks of hints, runs and the
+//! portal's answer.
+
+use serde_json::{Value, json};
+
+use super::places::mapped;
+use crate::domain::channel::{Guest, GuestState, Level, Way};
+use crate::domain::membership::Membership;
+use crate::domain::{Access, Class, CliqId, Lane, Operation, Presence, Standing, Timestamp};
+use crate::engine::apply::Look;
+use crate::engine::guard::Bounds;
+use crate::engine::subscription::access_of;
+use crate::engine::{Engine, Host};
+use crate::logic::channels::{
+    ChannelStep, GuestDecision, GuestFacts, GuestVerdict, Mapping, Observed, Who, find, plan_guest,
+};
+use crate::logic::plan::{Matched, Verdict, classify, matching};
+use crate::store::audit::{self, Entry};
+use crate::store::outbox::{self, Cause, NewAction, Wish};
+use crate::store::{StoreError, Tx, guests, plans};
+
+/// What is to become of one person in one channel.
+struct Planned {
+    before: Option<Guest>,
+    decision: GuestDecision,
+    mapping: Mapping,
+    /// The channel is known not to be an external one: nobody is mailed.
+    silent: bool,
+}
+
+/// What a run is about to do to one person's channels.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::engine) struct Foreseen {
+    /// Somebody is invited.
+    pub(in crate::engine) invites: bool,
+    /// Somebody is taken out, or an invitation cancelled.
+    pub(in crate::engine) removes: bool,
+}
+
+impl Engine {
+    /// Plans every channel of the person who was just settled: those that are mapped, and those in
+    /// which the ledger has them.
+    pub(in crate::engine) fn settle_guests(
+        &self,
+        tx: &Tx<'_>,
+        look: &Look<'_>,
+        row: Option<&Membership>,
+        verdict: &Verdict,
+        bounds: &mut Bounds,
+    ) -> Result<(), StoreError> {
+        for planned in self.plan_guests(tx, look, row, verdict)? {
+            self.settle_guest(tx, look, row, planned, bounds)?;
+        }
+        Ok(())
+    }
+
+    /// The same without writing anything.
+    pub(in crate::engine) fn foresee_guests(
+        &self,
+        tx: &Tx<'_>,
+        look: &Look<'_>,
+        row: Option<&Membership>,
+        verdict: &Verdict,
+    ) -> Result<Foreseen, StoreError> {
+        let mut foreseen = Foreseen::default();
+        for planned in self.plan_guests(tx, look, row, verdict)? {
+            match planned.decision.step {
+                Some(ChannelStep::Add(Way::Invitation)) if !planned.silent => {
+                    foreseen.invites = true;
+                }
+                Some(ChannelStep::Remove) => foreseen.removes = true,
+                Some(ChannelStep::Add(_)) | None => {}
+            }
+        }
+        Ok(foreseen)
+    }
+
+    /// Plans the known channels of a membership that has changed without a look at CRM: what was
+    /// meant at the last look still is.
+    pub(in crate::engine) fn settle_remembered(
+        &self,
+        tx: &Tx<'_>,
+        host: &Host,
+        row: &Membership,
+        cause: Cause,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let known = guests::of_person(tx, host.id(), &row.crm_user_id, Some(row.id))?;
+        if known.is_empty() {
+            return Ok(());
+        }
+        let mut bounds = self.bounds(tx, host.id(), now)?;
+        let sides = crate::engine::facts::Sides::nobody(now);
+        let user = &row.crm_user_id;
+        let look = Look { host, user, sides: &sides, cause, rearm: false, now };
+        let disputed = self.is_disputed(tx, Some(row))?;
+        for guest in known {
+            let mapping = match mapped(host, &guest.channel) {
+                Some(_) => Mapping::Remembered,
+                None => Mapping::Unknown,
+            };
+            let channel = guest.channel.clone();
+            let planned = self.plan_in(
+                tx,
+                &look,
+                &channel,
+                Some(guest),
+                (Who::Member(row), disputed),
+                mapping,
+            )?;
+            self.settle_guest(tx, &look, Some(row), planned, &mut bounds)?;
+        }
+        self.tell_bounds(tx, host, &bounds, now)
+    }
+
+    /// Display names of the external channels that the person is or will be invited to, as far as
+    /// Cliq has shown them.
+    pub(in crate::engine) fn open_channels(
+        &self,
+        tx: &Tx<'_>,
+        row: &Membership,
+    ) -> Result<Vec<String>, StoreError> {
+        let Some(host) = self.host(&row.organization) else { return Ok(Vec::new()) };
+        let mut names = Vec::new();
+        for guest in guests::of_person(tx, host.id(), &row.crm_user_id, Some(row.id))? {
+            let spot = Self::spot(tx, host, &guest.channel, false)?;
+            let waits = guest.state == GuestState::Wanted && guest.parked.is_none();
+            let Some(facts) = spot.facts().filter(|facts| facts.level == Level::External) else {
+                continue;
+            };
+            if spot.hindrance().is_none() && (waits || guest.is_open()) {
+                names.push(facts.name.clone());
+            }
+        }
+        Ok(names)
+    }
+
+    fn plan_guests(
+        &self,
+        tx: &Tx<'_>,
+        look: &Look<'_>,
+        row: Option<&Membership>,
+        verdict: &Verdict,
+    ) -> Result<Vec<Planned>, StoreError> {
+        let host = look.host;
+        let mut known = guests::of_person(tx, host.id(), look.user, row.map(|row| row.id))?;
+        let mut all = Vec::new();
+        let own = own(look);
+        let disputed = self.is_disputed(tx, row)?;
+        let access = access_of(host, &plans::of(tx, host.id())?);
+        for mapping in &host.settings.channels {
+            let at = known.iter().position(|guest| guest.channel == mapping.channel);
+            let guest = at.map(|at| known.remove(at));
+            let who = match (row, &own) {
+                (_, Some(id)) if mapping.internals => Who::Own(id),
+                (Some(row), None) => Who::Member(row),
+                _ => Who::Nobody,
+            };
+            let holds = under(access, holds(look, verdict, Some(&mapping.when), &who));
+            all.push(self.plan_in(tx, look, &mapping.channel, guest, (who, disputed), holds)?);
+        }
+        // Channels that are mapped no more.
+        for guest in known {
+            let who = row.filter(|_| own.is_none()).map_or(Who::Nobody, Who::Member);
+            let holds = under(access, holds(look, verdict, None, &who));
+            let channel = guest.channel.clone();
+            all.push(self.plan_in(tx, look, &channel, Some(guest), (who, disputed), holds)?);
+        }
+        Ok(all)
+    }
+
+    fn plan_in(
+        &self,
+        tx: &Tx<'_>,
+        look: &Look<'_>,
+        channel: &str,
+        guest: Option<Guest>,
+        (who, disputed): (Who<'_>, bool),
+        mapping: Mapping,
+    ) -> Result<Planned, StoreError> {
+        let waits_for_room = guest.as_ref().is_some_and(|guest| guest.parked.is_some());
+        let spot = Self::spot(tx, look.host, channel, waits_for_room)?;
+        let crm = look.sides.roster.get(look.user);
+        let membership = match who {
+            Who::Member(row) => Some(row),
+            Who::Own(_) | Who::Nobody => None,
+        };
+        let member = match look.sides.members.of(channel) {
+            None => Observed::NotRead,
+            Some(members) => find(members, crm, membership, guest.as_ref())
+                .map_or(Observed::NotShown, Observed::Shown),
+        };
+        let facts = GuestFacts {
+            organization: look.host.id(),
+            channel,
+            user: look.user,
+            mapping,
+            who,
+            crm,
+            guest: guest.as_ref(),
+            place: spot.place(),
+            member,
+            disputed,
+            rearm: look.rearm,
+            now: look.now,
+        };
+        let decision = plan_guest(&facts, &self.inner.settings.timing);
+        let level = spot.place().level();
+        let silent = matches!(level, Some(Level::Organization | Level::Private));
+        Ok(Planned { before: guest, decision, mapping, silent })
+    }
+
+    fn settle_guest(
+        &self,
+        tx: &Tx<'_>,
+        look: &Look<'_>,
+        row: Option<&Membership>,
+        planned: Planned,
+        bounds: &mut Bounds,
+    ) -> Result<(), StoreError> {
+        let Planned { before, mut decision, mapping, .. } = planned;
+        let admitted = match (decision.step, row) {
+            (Some(ChannelStep::Remove), Some(row)) => bounds.removals.admits(tx, row.id)?,
+            // Nobody is taken out whom the guard cannot count.
+            (Some(ChannelStep::Remove), None) => false,
+            (Some(ChannelStep::Add(Way::Invitation)), Some(row)) => {
+                self.is_counted(tx, Some(row), look.now)? || bounds.invitations.take()
+            }
+            _ => true,
+        };
+        if !admitted {
+            decision.step = None;
+            decision.verdict = GuestVerdict::Held;
+        }
+        let Some(mut guest) = decision.guest.clone().or_else(|| before.clone()) else {
+            return Ok(());
+        };
+        // A new CRM id of the same person takes the row over (Z14).
+        guest.crm_user_id = look.user.clone();
+        if before.as_ref() != Some(&guest) {
+            guest.id = guests::put(tx, &guest)?;
+            let note = GuestNote {
+                before: before.as_ref(),
+                after: &guest,
+                event: decision.verdict.word(),
+                reason: &decision.verdict.sentence(),
+                by_operator: look.rearm,
+                cause: look.cause,
+            };
+            note.record(tx, look.now)?;
+        }
+        let operation = match decision.step {
+            Some(ChannelStep::Add(_)) => Operation::ChannelAdd(guest.id),
+            Some(ChannelStep::Remove) => Operation::ChannelRemove(guest.id),
+            None if admitted && mapping != Mapping::Remembered => {
+                // Whatever waits for this guest was planned from facts that hold no more.
+                let (boot, why) = (self.inner.boot, decision.verdict.sentence());
+                outbox::withdraw_guest(tx, guest.id, boot, &why, look.now)?;
+                return Ok(());
+            }
+            None => return Ok(()),
+        };
+        let wish = match operation.lane() {
+            Lane::Channel if matches!(operation, Operation::ChannelRemove(_)) => Wish::Guarded,
+            _ => Wish::Planned,
+        };
+        let new = NewAction {
+            organization: look.host.id(),
+            membership: row.filter(|_| guest.membership.is_some()),
+            operation,
+            reason: &decision.verdict.sentence(),
+            cause: look.cause,
+            wish,
+            not_before: look.now,
+        };
+        if let outbox::Queued::New(_) = outbox::put(tx, &new, look.now)? {
+            guests::set_part(tx, guest.id, None)?;
+        }
+        Ok(())
+    }
+}
+
+/// The Cliq id of one of the organization's own people, if the person is one and in Cliq (R43).
+fn own(look: &Look<'_>) -> Option<CliqId> {
+    let user = look.sides.roster.get(look.user)?;
+    match matching(user, None, &look.sides.directory) {
+        Matched::One(row)
+            if classify(&look.host.policy, row) == Class::Internal
+                && row.presence == Presence::Active =>
+        {
+            Some(row.id.clone())
+        }
+        _ => None,
+    }
+}
+
+/// Whether the channel is meant for the person; `when` is absent for a channel that is mapped no
+/// more.
+fn holds(
+    look: &Look<'_>,
+    verdict: &Verdict,
+    when: Option<&crate::domain::policy::Matcher>,
+    who: &Who<'_>,
+) -> Mapping {
+    match verdict {
+        Verdict::Internal if matches!(who, Who::Own(_)) => {}
+        // Nothing follows for somebody who may be another, or who is none of ours.
+        Verdict::Internal
+        | Verdict::Released
+        | Verdict::UnknownClass
+        | Verdict::Succeeded
+        | Verdict::Conflict
+        | Verdict::Home(_)
+        | Verdict::HeldByDowngrade => return Mapping::Held,
+        // The membership's own planner decides about these.
+        Verdict::OutOfScope(_) | Verdict::NoAddress | Verdict::UnknownStatus(_) => {
+            return Mapping::Unknown;
+        }
+        _ => {}
+    }
+    let Some(when) = when else { return Mapping::Lapsed("the channel is not mapped any more") };
+    let Some(user) = look.sides.roster.get(look.user) else { return Mapping::Unknown };
+    match &user.standing {
+        Standing::Active if when.matches(user) => Mapping::Holds,
+        Standing::Active => Mapping::Lapsed("the channel's `when` does not name the person"),
+        // A deleted user may be back under a new id, which only a listing shows (Z14).
+        Standing::NotActive(word)
+            if word.eq_ignore_ascii_case("deleted") && !look.sides.complete =>
+        {
+            Mapping::Unknown
+        }
+        Standing::NotActive(_) => Mapping::Lapsed("CRM does not list the person as active"),
+        Standing::Unknown(_) => Mapping::Unknown,
+    }
+}
+
+/// What a downgrade leaves of it: nobody is taken out (R13, R16), and while everybody is restricted
+/// by the standing choice (R15) nobody is invited either.
+fn under(access: Access, mapping: Mapping) -> Mapping {
+    match (access, mapping) {
+        (Access::Restricted, _) => Mapping::Held,
+        (Access::Retained | Access::FreeByZoho, Mapping::Lapsed(_)) => Mapping::Unknown,
+        (Access::Retained | Access::FreeByZoho | Access::Normal, mapping) => mapping,
+    }
+}
+
+/// A change of a guest, for the audit.
+pub(super) struct GuestNote<'a> {
+    pub(super) before: Option<&'a Guest>,
+    pub(super) after: &'a Guest,
+    pub(super) event: &'a str,
+    pub(super) reason: &'a str,
+    pub(super) by_operator: bool,
+    pub(super) cause: Cause,
+}
+
+impl GuestNote<'_> {
+    /// Records the change, if it is one that an administrator would see.
+    pub(super) fn record(&self, tx: &Tx<'_>, now: Timestamp) -> Result<(), StoreError> {
+        let (before, after) = (self.before.map(facts), facts(self.after));
+        if before.as_ref() == Some(&after) {
+            return Ok(());
+        }
+        let entry = Entry {
+            organization: &self.after.organization,
+            membership: self.after.membership,
+            actor: if self.by_operator { "operator" } else { "bridge" },
+            event: self.event,
+            reason: self.reason,
+            before,
+            after: Some(after),
+            cause: self.cause,
+            action: None,
+        };
+        audit::record(tx, &entry, now)
+    }
+}
+
+/// The part of a guest that an audit row shows; the address stays out.
+fn facts(guest: &Guest) -> Value {
+    json!({
+        "channel": guest.channel,
+        "guest": guest.id.to_string(),
+        "state": guest.state.as_str(),
+        "generation": guest.generation,
+        "sends": guest.sends,
+        "cliq_id": guest.cliq_id.as_ref().map(CliqId::as_str),
+        "parked": guest.parked,
+    })
+}

@@ -1,0 +1,106 @@
+//! Why a channel or a guest is parked, as codes, and what an administrator can do about each and
+//! where (design section 11, "Parked causes").
+
+/// How to invite by hand where the bridge may not (R45).
+pub const MANUAL_INVITATION: &str =
+    "Channel Preview → Actions → Channel info → enter the address → Invite";
+
+pub(super) const NOT_FOUND: &str = "channel_not_found";
+pub(super) const NOT_ALIVE: &str = "channel_archived";
+pub(super) const TEAM: &str = "team_channel";
+pub(super) const UNKNOWN_LEVEL: &str = "unknown_level";
+pub(super) const PLAN_FREE: &str = "plan_free";
+pub(super) const OVER_QUOTA: &str = "over_quota";
+pub(super) const PERMISSION: &str = "permission";
+/// The channel holds no more people.
+pub const FULL: &str = "channel_full";
+/// Our own user is external in the organization (R36).
+pub const EXTERNAL_INVITER: &str = "R36_external_inviter";
+/// The contract's word (section 2.2) for an organization whose policy keeps others out (C4).
+const OTHER_ORG: &str = "chat_with_other_org_disabled";
+/// Two calls for the person were not answered.
+pub const UNANSWERED: &str = "unanswered";
+/// A fresh read does not show the person as external (R29).
+pub const NOT_EXTERNAL: &str = "not_external";
+
+/// Codes that are weighed anew at every look, because their cause can go by itself.
+const LIMITS: [&str; 10] = [
+    NOT_FOUND,
+    NOT_ALIVE,
+    TEAM,
+    UNKNOWN_LEVEL,
+    PLAN_FREE,
+    OVER_QUOTA,
+    PERMISSION,
+    FULL,
+    EXTERNAL_INVITER,
+    OTHER_ORG,
+];
+
+pub(super) fn is_a_limit(code: &str) -> bool {
+    LIMITS.contains(&code)
+}
+
+/// Whether a refusal concerns everybody alike, so that trying people one by one is no use. The codes
+/// are the contract's (section 2.2).
+pub fn concerns_everybody(code: &str) -> bool {
+    matches!(code, OTHER_ORG | "channel_not_exists")
+}
+
+/// What an administrator can do about a cause, and where.
+pub fn remedy(code: &str) -> String {
+    let what = match code {
+        NOT_FOUND | "channel_not_exists" => {
+            "Cliq does not show this channel to the OAuth user: check the unique name in the \
+             configuration, and that the user is in the channel; then resync the organization"
+        }
+        NOT_ALIVE => {
+            "the channel is archived or not open yet: Cliq, the channel, Actions, Unarchive"
+        }
+        TEAM => {
+            "external users cannot be in a team channel (R27, R28): map another channel, or change \
+             its level in Cliq"
+        }
+        UNKNOWN_LEVEL => "Cliq shows a level that the bridge does not know; nothing is done",
+        PLAN_FREE => {
+            "the free Cliq plan has no external channels (Z19): upgrade in Cliq's admin panel, and \
+             set `cliq_plan`"
+        }
+        OVER_QUOTA => {
+            "the organization has more external channels than five per paid licence (Z19): buy \
+             licences and set `cliq_licences`, or close channels; then resync the organization"
+        }
+        PERMISSION => {
+            return format!(
+                "{code}: 'Add participants' is off for the OAuth user's role in this channel (R59), \
+                 or it is not in the channel: Cliq, the channel, Channel info, Permissions. By \
+                 hand: {MANUAL_INVITATION}"
+            );
+        }
+        FULL => "an external channel holds 500 people; goes on when there is room",
+        EXTERNAL_INVITER => {
+            "the OAuth user is itself an external user of this organization and may not bring \
+             anybody in (R36): give the refresh token of one of its own administrators"
+        }
+        OTHER_ORG => {
+            "the organization's policy keeps others out (C4): Cliq's admin panel, Policies, External \
+             collaboration; then resync the organization"
+        }
+        UNANSWERED => {
+            return format!(
+                "{code}: Cliq did not answer, twice; the invitation may have gone out or not. If the \
+                 person has none, resend. By hand: {MANUAL_INVITATION}"
+            );
+        }
+        NOT_EXTERNAL => {
+            "Cliq does not show the person as an external user, so they are left alone (R29)"
+        }
+        other => {
+            return format!(
+                "{other}: refused by Cliq for this person; resync the person to try again. By hand: \
+                 {MANUAL_INVITATION}"
+            );
+        }
+    };
+    format!("{code}: {what}")
+}

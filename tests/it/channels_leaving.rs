@@ -1,0 +1,267 @@
+//! Who is taken out of a channel: only whom the bridge brought in, by positive evidence, with two keys
+//! and within the guard.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::support::channels::{BO, DAY, EVE, EXT, PEOPLE, one_channel};
+use super::support::harness::rows;
+use super::support::people::{address, crowd};
+use super::support::{Bridge, Setup};
+
+const PARTNERS: &str = "channels = [{ channel = \"ext\", when = { profile = [\"Partner\"] } }]";
+const ADMIN: &str = "admin@acme.example";
+
+fn partners() -> Setup {
+    Setup::demo().world("acme", EXT).people(PEOPLE).with("acme", PARTNERS)
+}
+
+/// Adds a partner, and lets them into the channel; answers the CRM id.
+async fn joined(bridge: &Bridge, email: &str) -> String {
+    let id = bridge.add_with("acme", json!({ "email": email, "profile": "Partner" })).await;
+    bridge.announce("acme", &id).await;
+    bridge.settle().await;
+    bridge.channel_act("ext", "accept", email).await;
+    bridge.run("acme").await;
+    assert_eq!(bridge.guest(email, "ext").await["state"], "joined");
+    id
+}
+
+async fn change(bridge: &Bridge, id: &str, body: Value) {
+    bridge.patch(&format!("/organizations/acme/crm-users/{id}"), &body).await;
+}
+
+#[tokio::test]
+async fn who_is_not_meant_any_more_is_taken_out_once() {
+    let bridge = partners().start().await;
+    let eve = joined(&bridge, EVE).await;
+    change(&bridge, &eve, json!({ "profile": "Standard" })).await;
+    bridge.announce("acme", &eve).await;
+    bridge.settle().await;
+    assert_eq!(bridge.members("ext").await, [ADMIN]);
+    assert_eq!(bridge.guest(EVE, "ext").await["state"], "removed");
+    assert_eq!(bridge.membership("acme", EVE).await["state"], "invited", "the membership stays");
+    // Meant again: that takes an operator, or another generation.
+    change(&bridge, &eve, json!({ "profile": "Partner" })).await;
+    for _ in 0..3 {
+        bridge.run("acme").await;
+    }
+    assert_eq!(bridge.channel_mails(EVE).await, 1);
+    assert_eq!(bridge.calls("cliq.members.remove").await, 1);
+    bridge.finish().await;
+}
+
+#[tokio::test]
+async fn an_operators_resend_is_one_new_invitation() {
+    let bridge = partners().start().await;
+    let eve = joined(&bridge, EVE).await;
+    change(&bridge, &eve, json!({ "profile": "Standard" })).await;
+    bridge.run("acme").await;
+    change(&bridge, &eve, json!({ "profile": "Partner" })).await;
+    bridge.run("acme").await;
+    let id = bridge.membership("acme", EVE).await["id"].as_str().unwrap().to_owned();
+    let done = bridge.admin_post(&format!("/memberships/{id}/resend"), &json!({})).await;
+    assert!(done.status < 300, "{done:?}");
+    bridge.settle().await;
+    for _ in 0..3 {
+        bridge.run("acme").await;
+    }
+    assert_eq!(
+        (bridge.invited("ext").await, bridge.channel_mails(EVE).await),
+        (vec![EVE.to_owned()], 2)
+    );
+    bridge.finish().await;
+}
+
+#[tokio::test]
+async fn who_was_in_by_others_hand_is_never_taken_out() {
+    const IN: &str = r#"channels = [{ id = "T1", unique_name = "ext", name = "Ext",
+      level = "external", members = ["eve@oak.example"] }]"#;
+    let bridge =
+        Setup::demo().world("acme", IN).people(PEOPLE).with("acme", PARTNERS).start().await;
+    let eve = bridge.add_with("acme", json!({ "email": EVE, "profile": "Partner" })).await;
+    bridge.announce("acme", &eve).await;
+    bridge.settle().await;
+    bridge.run("acme").await;
+    assert_eq!(bridge.guest(EVE, "ext").await["state"], "joined");
+    assert_eq!(bridge.channel_mails(EVE).await, 0);
+    change(&bridge, &eve, json!({ "profile": "Standard" })).await;
+    for _ in 0..3 {
+        bridge.run("acme").await;
+    }
+    assert_eq!(bridge.members("ext").await, [ADMIN, EVE]);
+    assert_eq!(bridge.calls("cliq.members.remove").await, 0);
+    bridge.finish().await;
+}
+
+#[tokio::test]
+async fn an_open_invitation_is_cancelled_by_the_address_that_was_invited() {
+    let bridge = partners().start().await;
+    let bo = bridge.add_with("acme", json!({ "email": BO, "profile": "Partner" })).await;
+    bridge.announce("acme", &bo).await;
+    bridge.settle().await;
+    assert_eq!(bridge.invited("ext").await, [BO]);
+    change(&bridge, &bo, json!({ "profile": "Standard" })).await;
+    bridge.run("acme").await;
+    assert_eq!(bridge.invited("ext").await, [""; 0]);
+    assert_eq!(bridge.guest(BO, "ext").await["state"], "removed");
+    bridge.finish().await;
+}
+
+#[tokio::test]
+async fn g17_who_joins_after_a_cancellation_that_cliq_refused_is_taken_out() {
+    let bridge = partners().start().await;
+    let eve = bridge.add_with("acme", json!({ "email": EVE, "profile": "Partner" })).await;
+    bridge.announce("acme", &eve).await;
+    bridge.settle().await;
+    let refused = json!({ "kind": "status", "status": 400, "body": { "code": "no_such_member", "message": "m" } });
+    bridge.fault("cliq.members.remove", json!({ "times": 1 }), refused).await;
+    change(&bridge, &eve, json!({ "profile": "Standard" })).await;
+    bridge.run("acme").await;
+    assert_eq!(bridge.guest(EVE, "ext").await["state"], "removed", "a tombstone");
+    bridge.channel_act("ext", "accept", EVE).await;
+    bridge.run("acme").await;
+    assert_eq!(bridge.members("ext").await, [ADMIN]);
+    bridge.finish().await;
+}
+
+#[tokio::test]
+async fn r29_who_shows_as_internal_or_unknown_at_the_moment_of_the_write_is_left_alone() {
+    for (organization, class) in [("631836344", "internal"), ("", "unknown")] {
+        let bridge = partners().start().await;
+        let eve = joined(&bridge, EVE).await;
+        change(&bridge, &eve, json!({ "profile": "Standard" })).await;
+        let row = json!({ "data": { "id": "163315702", "zuid": "163315702", "email_id": EVE,
+            "organization_id": organization } });
+        // The first read is the run's own look; the second comes right before the call.
+        let fault = json!({ "kind": "status", "status": 200, "body": row });
+        bridge.fault("cliq.users.get", json!({ "times": 9 }), fault).await;
+        bridge.run("acme").await;
+        assert_eq!(bridge.members("ext").await, [ADMIN, EVE], "{class}");
+        assert_eq!(bridge.calls("cliq.members.remove").await, 0, "{class}");
+        let guest = bridge.guest(EVE, "ext").await;
+        assert!(guest["parked"].as_str().unwrap().starts_with("not_external"), "{guest}");
+        bridge.clear_faults().await;
+        bridge.resync(json!({ "organization": "acme", "user": EVE })).await;
+        bridge.settle().await;
+        assert_eq!(bridge.members("ext").await, [ADMIN], "an operator's resync tries again");
+        bridge.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn the_guard_holds_channel_removals_as_a_whole() {
+    let bridge = Setup::demo()
+        .world("acme", EXT)
+        .people(crowd("acme", 20, "free"))
+        .with("acme", PARTNERS)
+        .start()
+        .await;
+    bridge.adopted("acme").await;
+    bridge.settle().await;
+    for number in 0..20 {
+        bridge.channel_act("ext", "accept", &address(number)).await;
+    }
+    bridge.run("acme").await;
+    let crm = bridge.sandbox("/state").await;
+    let acme = rows(&crm["organizations"]).find(|o| o["id"] == "acme").unwrap();
+    let ids: Vec<String> = rows(&acme["crm_users"])
+        .filter(|row| row["profile"] == "Partner")
+        .map(|row| row["id"].as_str().unwrap().to_owned())
+        .collect();
+    for id in &ids[..6] {
+        change(&bridge, id, json!({ "profile": "Standard" })).await;
+    }
+    let run = bridge.run("acme").await;
+    let view = bridge.admin(&format!("/runs/{run}")).await.body;
+    assert_eq!((&view["state"], rows(&view["held"]).count()), (&json!("held"), 6), "{view}");
+    assert_eq!(bridge.members("ext").await.len(), 21, "nobody of them");
+    assert_eq!(bridge.notices("Removals of acme are held back").await, 1);
+
+    // Back to two of twenty: within the guard.
+    for id in &ids[2..6] {
+        change(&bridge, id, json!({ "profile": "Partner" })).await;
+    }
+    bridge.run("acme").await;
+    assert_eq!(bridge.members("ext").await.len(), 19);
+    assert_eq!(bridge.calls("cliq.members.remove").await, 1, "both in one call");
+    bridge.finish().await;
+}
+
+#[tokio::test]
+async fn g16_deactivated_loses_the_channel_and_nobody_is_mailed_when_it_ends() {
+    let bridge = partners().start().await;
+    let eve = joined(&bridge, EVE).await;
+    bridge.act(&format!("/organizations/acme/members/{EVE}/accept"), &Value::Null).await;
+    bridge.run("acme").await;
+    change(&bridge, &eve, json!({ "status": "inactive" })).await;
+    bridge.announce("acme", &eve).await;
+    bridge.settle().await;
+    assert_eq!(bridge.members("ext").await, [ADMIN]);
+    assert_eq!(bridge.cliq_row("acme", EVE).await.unwrap()["status"], "inactive");
+    change(&bridge, &eve, json!({ "status": "active" })).await;
+    bridge.announce("acme", &eve).await;
+    bridge.settle().await;
+    bridge.run("acme").await;
+    assert_eq!(bridge.channel_mails(EVE).await, 1);
+    bridge.finish().await;
+}
+
+#[tokio::test]
+async fn g1_a_leaver_loses_the_channels_and_a_deleted_row_alone_is_no_evidence() {
+    let bridge = one_channel().start().await;
+    bridge.added("acme", BO).await;
+    let eve = bridge.added("acme", EVE).await;
+    bridge.settle().await;
+    bridge.channel_act("ext", "accept", EVE).await;
+    bridge.run("acme").await;
+    bridge.delete(&format!("/organizations/acme/crm-users/{eve}")).await;
+    bridge.run("acme").await;
+    let shown = bridge.membership("acme", EVE).await;
+    bridge.clock.advance(DAY + Duration::from_hours(1));
+    bridge.run("acme").await;
+    assert_eq!(bridge.members("ext").await, [ADMIN], "{shown}");
+    assert_eq!(bridge.invited("ext").await, [BO], "nobody else is touched");
+    bridge.finish_with_leftovers("the membership leaves at its own pace").await;
+}
+
+#[tokio::test]
+async fn who_declines_the_organization_is_not_asked_into_its_channels() {
+    let bridge = partners().start().await;
+    let eve = bridge.add_with("acme", json!({ "email": EVE, "profile": "Partner" })).await;
+    bridge.announce("acme", &eve).await;
+    bridge.settle().await;
+    assert_eq!(bridge.invited("ext").await, [EVE]);
+    // A listing has to have shown the invitation before its absence says anything.
+    bridge.run("acme").await;
+    bridge.act(&format!("/organizations/acme/members/{EVE}/decline"), &Value::Null).await;
+    for _ in 0..3 {
+        bridge.clock.advance(Duration::from_hours(1));
+        bridge.run("acme").await;
+    }
+    assert_eq!(bridge.membership("acme", EVE).await["state"], "declined");
+    assert_eq!(bridge.guest(EVE, "ext").await["state"], "declined");
+    assert_eq!(bridge.invited("ext").await, [""; 0]);
+    bridge.finish().await;
+}
+
+#[tokio::test]
+async fn a_no_on_the_join_page_takes_the_channel_invitations_back() {
+    let bridge = partners().start().await;
+    let eve = bridge.add_with("acme", json!({ "email": EVE, "profile": "Partner" })).await;
+    bridge.announce("acme", &eve).await;
+    bridge.settle().await;
+    let mails = bridge.mails(EVE).await;
+    let link = mails[0].text().lines().find(|line| line.contains("/join/")).unwrap().trim();
+    let path = link.split_once("/join/").unwrap().1;
+    let url = format!("http://{}/join/{path}", bridge.public());
+    let request = bridge.http.post(url).header("sec-fetch-site", "same-origin");
+    let request = request.form(&[("action", "decline")]);
+    let answer = super::support::harness::answer(request).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    bridge.settle().await;
+    assert_eq!(bridge.invited("ext").await, [""; 0]);
+    assert_eq!(bridge.guest(EVE, "ext").await["state"], "declined");
+    bridge.finish_with_leftovers("the portal's own invitation is still open").await;
+}
