@@ -6,7 +6,7 @@
 //! absent: the guard, and the fresh read right before the call.
 
 use super::downgrade::instead_of_leaving;
-use super::{Decision, Facts, Matched, Step, Verdict, classify, enter, keep};
+use super::{Decision, Facts, Matched, Step, Verdict, classify, enter, keep, note_address};
 use crate::domain::membership::{Membership, Origin, State};
 use crate::domain::policy::Policy;
 use crate::domain::{Class, CliqUser, PortalVerb, Presence, Timestamp};
@@ -45,6 +45,9 @@ pub(super) fn not_active(
         row.suspected_at.get_or_insert(now);
     }
     row.absent_since = None;
+    if let Some(email) = facts.crm.and_then(|user| user.email.clone()) {
+        note_address(&mut row, email);
+    }
     if word.eq_ignore_ascii_case("deleted") {
         // A deleted user may be back under a new id, which only a listing shows (Z14).
         return if facts.complete { leave(policy, facts, row, now) } else { keep(row, verdict) };

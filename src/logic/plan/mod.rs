@@ -20,7 +20,8 @@ use leaving::{absent, not_active, release};
 use crate::domain::membership::{Membership, Origin, State};
 use crate::domain::policy::Policy;
 use crate::domain::{
-    Access, Class, CliqUser, CrmUser, Home, MembershipId, PortalVerb, Presence, Standing, Timestamp,
+    Access, Class, CliqUser, CrmUser, Email, Home, MembershipId, PortalVerb, Presence, Standing,
+    Timestamp,
 };
 
 /// One change that follows.
@@ -221,7 +222,7 @@ fn draft(policy: &Policy, user: &CrmUser, facts: &Facts<'_>, now: Timestamp) -> 
         row.parked = None;
     }
     row.crm_user_id = user.id.clone();
-    row.email = email;
+    note_address(&mut row, email);
     row.first_name.clone_from(&user.first_name);
     row.last_name.clone_from(&user.last_name);
     row.invited_by = user.created_by.clone().unwrap_or_default();
@@ -238,6 +239,15 @@ fn draft(policy: &Policy, user: &CrmUser, facts: &Facts<'_>, now: Timestamp) -> 
         row.external = true;
     }
     Some(row)
+}
+
+/// The address that CRM shows now, by which the portal knows the person. What it said of an earlier
+/// one does not hold for this one (G2).
+fn note_address(row: &mut Membership, email: Email) {
+    if row.email != email {
+        row.email = email;
+        row.parked = None;
+    }
 }
 
 fn mirror(

@@ -48,6 +48,14 @@ impl Cliq {
         self.0.get(&(place, email.to_lowercase()))
     }
 
+    /// Somebody acted on the row; how it is now only another look tells.
+    pub fn forget(&mut self, place: usize, email: &str) {
+        let key = (place, email.to_lowercase());
+        if self.0.get(&key).is_some_and(|row| row.external) {
+            self.0.remove(&key);
+        }
+    }
+
     /// Rows of the organizations' own people.
     pub fn internals(&self) -> BTreeMap<&(usize, String), &Value> {
         let own = self.0.iter().filter(|(_, row)| !row.external);

@@ -9,6 +9,7 @@ mod acts;
 mod dice;
 mod laws;
 mod look;
+mod pace;
 mod people;
 mod post;
 mod telling;

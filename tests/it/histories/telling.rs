@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::acts::{self, Event, Range};
+use super::acts::{self, Act, Event, Range};
 use super::dice::Dice;
 use super::laws;
 use super::look::Cliq;
+use super::pace::Pace;
 use super::people::{self, ORGANIZATIONS, Town};
 use super::post::{Bag, Post};
 use super::trouble;
@@ -80,6 +81,9 @@ pub struct Telling {
     pub tally: Tally,
     terms: Terms,
     bag: Bag,
+    pace: Pace,
+    /// The sandbox's Cliq after the last look.
+    cliq: Cliq,
     /// What happens to people; the same in every telling of a seed.
     fate: Dice,
     /// What happens to webhooks, calls and the bridge.
@@ -94,8 +98,11 @@ impl Telling {
         let plain = terms.range == Range::CrmOnly;
         let (town, tables) = people::settle(&mut fate, terms.people, plain);
         let bridge = setup(&terms, tables).start().await;
+        let cliq = Cliq::of(&bridge).await;
         let mut telling = Self {
+            pace: Pace::of(&bridge),
             bridge,
+            cliq,
             town,
             watch: Watch::default(),
             tally: Tally { histories: terms.people, ..Tally::default() },
@@ -104,7 +111,7 @@ impl Telling {
             fate,
             luck,
         };
-        telling.reconcile().await;
+        telling.reconcile(HOUR).await;
         telling
     }
 
@@ -114,6 +121,17 @@ impl Telling {
         let mut text = format!("{law}\nHISTORY_SEED={seed} repeats it. {:?}\n", self.terms);
         if let Some(key) = key {
             text.push_str(&self.story(key).await);
+        }
+        for name in ORGANIZATIONS {
+            let id = self.bridge.resync(json!({ "organization": name })).await;
+            self.bridge.settle().await;
+            let run = self.bridge.admin(&format!("/runs/{id}")).await.body;
+            text.push_str(&format!("LAST {run}\n"));
+        }
+        let status = self.bridge.admin("/status").await.body;
+        text.push_str(&format!("STATUS {status:#}\n"));
+        for entry in &self.bridge.journal().await.0 {
+            if entry["call"] == "crm.users.list" || entry["kind"] == "fault" { text.push_str(&format!("RUN {} {} {} {} {}\n", entry["at"], entry["organization"], entry["call"], entry["kind"], entry["detail"])); }
         }
         panic!("{text}");
     }
@@ -155,67 +173,63 @@ impl Telling {
     }
 
     /// Looks what the bridge did since the last look.
-    async fn look(&mut self, before: &Cliq) -> Cliq {
+    async fn look(&mut self) {
         let read = self.watch.read_on(&self.bridge, &mut self.town).await;
-        if let Err(law) = read {
-            let number = law.find("\"subject\":\"").and_then(|at| {
-                let rest = &law[at + 11..];
-                self.town.find(&rest[..rest.find('"')?])
-            });
-            let place = usize::from(law.contains("\"organization\":\"birch\""));
-            self.fail(number.map(|number| (place, number)), &law).await;
+        if let Err((key, law)) = read {
+            self.fail(key, &law).await;
         }
         let after = Cliq::of(&self.bridge).await;
-        if before.internals() != after.internals() {
+        if self.cliq.internals() != after.internals() {
             self.fail(None, "(7) a row of one of the organization's own has changed").await;
         }
-        after
-    }
-
-    /// One look at both organizations, and all that follows at once.
-    pub async fn reconcile(&mut self) {
-        let before = Cliq::of(&self.bridge).await;
-        self.bridge.resync(json!({})).await;
-        self.tally.runs += ORGANIZATIONS.len();
-        self.bridge.wait_for(HOUR).await;
-        self.look(&before).await;
+        self.cliq = after;
     }
 
     /// Lets the time pass, without a look at the organizations.
     async fn pass(&mut self, time: Duration) {
-        let before = Cliq::of(&self.bridge).await;
-        self.bridge.wait_for(time).await;
-        self.look(&before).await;
+        self.pace.pass(&self.bridge, time).await;
+        self.look().await;
+    }
+
+    /// One look at both organizations, and the time in which all follows.
+    pub async fn reconcile(&mut self, time: Duration) {
+        self.bridge.resync(json!({})).await;
+        self.tally.runs += ORGANIZATIONS.len();
+        self.pass(time).await;
     }
 
     /// A part of the people does something, or has something done to them.
-    pub async fn act(&mut self, share: usize) -> Vec<Event> {
-        let cliq = Cliq::of(&self.bridge).await;
+    async fn act(&mut self, share: usize) -> Vec<Event> {
         let mut events = Vec::new();
+        let mut moved = false;
         for number in 0..self.town.people.len() {
             if !self.fate.percent(share) {
                 continue;
             }
             let person = &self.town.people[number];
-            let chosen = acts::choose(&mut self.fate, person, &cliq, self.terms.range);
+            let chosen = acts::choose(&mut self.fate, person, &self.cliq, self.terms.range);
             if let Some((place, act)) = chosen {
+                moved |= matches!(act, Act::MoveIn | Act::MoveOut);
                 events.extend(self.perform((number, place, act)).await);
             }
+        }
+        if moved {
+            self.cliq = Cliq::of(&self.bridge).await;
         }
         events
     }
 
-    async fn perform(&mut self, what: (usize, usize, acts::Act)) -> Option<Event> {
+    async fn perform(&mut self, what: (usize, usize, Act)) -> Option<Event> {
         self.tally.acts += 1;
+        self.cliq.forget(what.1, &self.town.people[what.0].email);
         acts::perform(&self.bridge, &mut self.fate, &mut self.town, what).await
     }
 
     /// Whoever has an open invitation answers it, each in their way.
-    pub async fn answer(&mut self) {
-        let cliq = Cliq::of(&self.bridge).await;
+    async fn answer(&mut self) {
         for number in 0..self.town.people.len() {
             for place in 0..ORGANIZATIONS.len() {
-                if let Some(act) = acts::answer(&self.town.people[number], place, &cliq) {
+                if let Some(act) = acts::answer(&self.town.people[number], place, &self.cliq) {
                     self.perform((number, place, act)).await;
                 }
             }
@@ -223,25 +237,25 @@ impl Telling {
     }
 
     /// One round: acts, webhooks, trouble, work, and some time.
-    pub async fn round(&mut self, share: usize) {
+    async fn round(&mut self, share: usize) {
         let events = self.act(share).await;
         self.deliver(events).await;
         trouble::faults(&self.bridge, &mut self.luck, self.terms.faults).await;
         if self.luck.percent(self.terms.deaths) {
             self.tally.deaths += 1;
-            let before = Cliq::of(&self.bridge).await;
             trouble::die_at_work(&mut self.bridge, &mut self.luck).await;
-            self.look(&before).await;
+            self.pace = Pace::of(&self.bridge);
+        }
+        if self.fate.percent(60) {
+            self.bridge.resync(json!({})).await;
+            self.tally.runs += ORGANIZATIONS.len();
         }
         let time = self.fate.of(&[HOUR * 2, HOUR * 20, DAY, DAY * 3]);
         self.pass(time).await;
-        if self.fate.percent(60) {
-            self.reconcile().await;
-        }
+        self.answer().await;
         if self.luck.percent(50) {
             self.bridge.clear_faults().await;
         }
-        self.answer().await;
     }
 
     /// Hands events over to the post.
@@ -260,18 +274,17 @@ impl Telling {
     /// The trouble is over: weeks of reconciliation, in which people answer.
     pub async fn come_to_rest(&mut self) {
         self.bridge.clear_faults().await;
-        for pause in [HOUR, DAY, DAY, DAY * 7, HOUR, DAY * 2, DAY * 8, HOUR, DAY * 8, HOUR] {
-            self.reconcile().await;
+        for days in [1, 1, 7, 1, 8, 8, 14] {
+            self.reconcile(DAY * days + HOUR).await;
             self.answer().await;
-            self.pass(pause).await;
         }
-        self.reconcile().await;
+        self.reconcile(DAY).await;
     }
 
     /// The laws that hold at the end of any story.
     pub async fn end(mut self) -> Tally {
         let before = self.watch.effects;
-        self.reconcile().await;
+        self.reconcile(HOUR).await;
         if self.watch.effects != before {
             self.fail(None, "(4) a reconciliation after the last one did something").await;
         }
@@ -293,8 +306,7 @@ impl Telling {
                 }
             }
             None if !self.terms.observe => {
-                let cliq = Cliq::of(&self.bridge).await;
-                self.judge(laws::nobody_stays_behind(&self.town, &cliq)).await;
+                self.judge(laws::nobody_stays_behind(&self.town, &self.cliq)).await;
             }
             None => {}
         }

@@ -80,7 +80,7 @@ async fn only_so_far<F: Future>(future: F, mut polls: usize) -> Option<F::Output
 /// Some steps of work, the last of them broken off somewhere; then the bridge starts again.
 pub async fn die_at_work(bridge: &mut Bridge, dice: &mut Dice) {
     bridge.clock.advance(BURST);
-    let desks = bridge.every_desk();
+    let desks = bridge.running().engine.desks();
     for _ in 0..dice.below(60) {
         let desk = &desks[dice.below(desks.len())];
         if bridge.step(desk).await == Step::Worked && dice.percent(70) {

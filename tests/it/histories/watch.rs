@@ -45,12 +45,21 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Reads on in the journal. `Err` says which law was broken.
-    pub async fn read_on(&mut self, bridge: &Bridge, town: &mut Town) -> Result<(), String> {
+    /// Reads on in the journal. `Err` says which law was broken, and by what was done to whom.
+    pub async fn read_on(
+        &mut self,
+        bridge: &Bridge,
+        town: &mut Town,
+    ) -> Result<(), (Option<Key>, String)> {
         let entries = bridge.sandbox(&format!("/journal?since={}", self.read)).await;
         for entry in rows(&entries["entries"]) {
             self.read = entry["seq"].as_u64().unwrap();
-            self.one(entry, town).map_err(|law| format!("{law}: {entry}"))?;
+            self.one(entry, town).map_err(|law| {
+                let name = entry["organization"].as_str();
+                let place = ORGANIZATIONS.iter().position(|known| Some(*known) == name);
+                let number = entry["subject"].as_str().and_then(|subject| town.find(subject));
+                (number.map(|number| (place.unwrap_or_default(), number)), format!("{law}: {entry}"))
+            })?;
         }
         Ok(())
     }

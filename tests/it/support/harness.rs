@@ -142,12 +142,7 @@ impl Bridge {
     /// The desks that work off what came in; what the clock alone brings is [`Self::live_for`]'s.
     fn desks(&self) -> Vec<Desk> {
         let timed = |desk: &Desk| matches!(desk, Desk::Clock(_) | Desk::Schedule(_));
-        self.every_desk().into_iter().filter(|desk| !timed(desk)).collect()
-    }
-
-    /// Every desk there is, those of the clock too.
-    pub fn every_desk(&self) -> Vec<Desk> {
-        self.running().engine.desks()
+        self.running().engine.desks().into_iter().filter(|desk| !timed(desk)).collect()
     }
 
     /// Works off everything that is due now; tells when the next thing is due.
@@ -177,13 +172,13 @@ impl Bridge {
 
     /// Lets this time pass with everything at work: the invitation clock and the schedules too.
     pub async fn live_for(&self, time: Duration) {
-        let desks = self.every_desk();
+        let desks = self.running().engine.desks();
         self.pass(&desks, time).await;
     }
 
     /// As [`Self::live_for`], without the schedules: no reconciliation but those asked for.
     pub async fn wait_for(&self, time: Duration) {
-        let mut desks = self.every_desk();
+        let mut desks = self.running().engine.desks();
         desks.retain(|desk| !matches!(desk, Desk::Schedule(_)));
         self.pass(&desks, time).await;
     }
