@@ -86,6 +86,7 @@ impl Engine {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "a function for map")]
 fn people(lines: Vec<Line>) -> Part {
     Part::of(lines.iter().map(person))
 }
