@@ -98,7 +98,7 @@ impl Again<'_> {
         &self,
         person: &Person<'_>,
     ) -> Result<(Guest, Option<ChannelStep>, GuestVerdict), StoreError> {
-        let spot = self.engine.spot(self.tx, self.host, &self.batch.channel, false)?;
+        let spot = Engine::spot(self.tx, self.host, &self.batch.channel, false)?;
         let before = &person.before;
         let facts = GuestFacts {
             organization: self.host.id(),

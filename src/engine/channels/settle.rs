@@ -123,7 +123,7 @@ impl Engine {
         let Some(host) = self.host(&row.organization) else { return Ok(Vec::new()) };
         let mut names = Vec::new();
         for guest in guests::of_person(tx, host.id(), &row.crm_user_id, Some(row.id))? {
-            let spot = self.spot(tx, host, &guest.channel, false)?;
+            let spot = Self::spot(tx, host, &guest.channel, false)?;
             let waits = guest.state == GuestState::Wanted && guest.parked.is_none();
             let Some(facts) = spot.facts().filter(|facts| facts.level == Level::External) else {
                 continue;
@@ -179,7 +179,7 @@ impl Engine {
         mapping: Mapping,
     ) -> Result<Planned, StoreError> {
         let waits_for_room = guest.as_ref().is_some_and(|guest| guest.parked.is_some());
-        let spot = self.spot(tx, look.host, channel, waits_for_room)?;
+        let spot = Self::spot(tx, look.host, channel, waits_for_room)?;
         let crm = look.sides.roster.get(look.user);
         let membership = match who {
             Who::Member(row) => Some(row),

@@ -1,4 +1,4 @@
-//! Debian's Chromium, driven by its own driver over plain WebDriver (W3C): one browser for each
+//! Debian's Chromium, driven by its own driver over plain `WebDriver` (W3C): one browser for each
 //! test, with a profile of its own.
 //!
 //! Where there is no browser the tests that need one say so and pass, but never with `CI` set.
@@ -27,10 +27,10 @@ static SEATS: Semaphore = Semaphore::const_new(2);
 /// A page is told that it is this wide and high unless a test says otherwise, CSS pixels.
 const WINDOW: (u32, u32) = (1_000, 900);
 
-/// The key under which WebDriver hands out an element.
+/// The key under which `WebDriver` hands out an element.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
-/// The characters that WebDriver reads as keys.
+/// The characters that `WebDriver` reads as keys.
 pub const TAB: &str = "\u{e004}";
 pub const ENTER: &str = "\u{e007}";
 
