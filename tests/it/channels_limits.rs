@@ -320,3 +320,23 @@ other_data_centre = true
     assert_eq!(bridge.invited("ext").await, ["far@away.example"]);
     bridge.finish().await;
 }
+
+#[tokio::test]
+async fn what_stood_in_the_way_is_looked_at_again_by_the_schedule() {
+    const MINE: &str = r#"channels = [{ id = "T1", unique_name = "ext", name = "Ext",
+      level = "external", admin_role = "member" }]"#;
+    let bridge = Setup::demo()
+        .world("acme", MINE)
+        .people(PEOPLE)
+        .with("acme", &mapped(&["ext"]))
+        .start()
+        .await;
+    bridge.run("acme").await;
+    bridge.added("acme", EVE).await;
+    bridge.settle().await;
+    assert!(cause(&bridge.guest(EVE, "ext").await).starts_with("permission"));
+    bridge.channel_patch("ext", json!({ "admin_role": "super_admin" })).await;
+    bridge.live_for(Duration::from_mins(16)).await;
+    assert_eq!(bridge.invited("ext").await, [EVE]);
+    bridge.finish().await;
+}

@@ -9,7 +9,7 @@ use crate::domain::channel::{GuestState, Members};
 use crate::domain::{CliqId, CrmUserId, Email, OrgId};
 use crate::engine::facts::{ReadError, Sides};
 use crate::engine::{Engine, Host};
-use crate::logic::channels::strangers;
+use crate::logic::channels::{may_pass, strangers};
 use crate::store::runs::Run;
 use crate::store::{StoreError, Tx, channels, guests, ledger, orgs};
 use crate::zoho::Priority;
@@ -84,7 +84,7 @@ impl Engine {
     }
 
     /// Whether the organization's channels have to be listed first: one of the mapped ones is new,
-    /// or an operator asks and what was in the way may be gone.
+    /// or what was in the way may be gone and somebody waits for that, or an operator asks.
     async fn must_list(&self, host: &Host, run: &Run) -> Result<bool, StoreError> {
         let by_hand = run.trigger == BY_HAND;
         let organization = host.id().clone();
@@ -100,11 +100,13 @@ impl Engine {
         self.inner
             .store
             .read(move |tx| {
+                let awaited = guests::awaited(tx, &organization)?;
                 for name in &names {
                     let Some(known) = channels::get(tx, &organization, name)? else {
                         return Ok(true);
                     };
-                    if by_hand && known.problem.is_some() {
+                    let waits = |code: &String| may_pass(code) && awaited.contains(name);
+                    if known.problem.is_some_and(|code| by_hand || waits(&code)) {
                         return Ok(true);
                     }
                 }

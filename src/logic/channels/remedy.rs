@@ -18,13 +18,15 @@ pub const FULL: &str = "channel_full";
 pub const EXTERNAL_INVITER: &str = "R36_external_inviter";
 /// The contract's word (section 2.2) for an organization whose policy keeps others out (C4).
 const OTHER_ORG: &str = "chat_with_other_org_disabled";
+/// The contract's word (section 2.2) for a channel that is not there.
+const GONE: &str = "channel_not_exists";
 /// Two calls for the person were not answered.
 pub const UNANSWERED: &str = "unanswered";
 /// A fresh read does not show the person as external (R29).
 pub const NOT_EXTERNAL: &str = "not_external";
 
 /// Codes that are weighed anew at every look, because their cause can go by itself.
-const LIMITS: [&str; 10] = [
+const LIMITS: [&str; 11] = [
     NOT_FOUND,
     NOT_ALIVE,
     TEAM,
@@ -35,22 +37,29 @@ const LIMITS: [&str; 10] = [
     FULL,
     EXTERNAL_INVITER,
     OTHER_ORG,
+    GONE,
 ];
 
 pub(super) fn is_a_limit(code: &str) -> bool {
     LIMITS.contains(&code)
 }
 
+/// Whether another look at the channel may show that the cause is gone. The others are the
+/// configuration's, or Cliq's answer to a call.
+pub fn may_pass(code: &str) -> bool {
+    matches!(code, NOT_FOUND | NOT_ALIVE | TEAM | UNKNOWN_LEVEL | OVER_QUOTA | PERMISSION)
+}
+
 /// Whether a refusal concerns everybody alike, so that trying people one by one is no use. The codes
 /// are the contract's (section 2.2).
 pub fn concerns_everybody(code: &str) -> bool {
-    matches!(code, OTHER_ORG | "channel_not_exists")
+    matches!(code, OTHER_ORG | GONE)
 }
 
 /// What an administrator can do about a cause, and where.
 pub fn remedy(code: &str) -> String {
     let what = match code {
-        NOT_FOUND | "channel_not_exists" => {
+        NOT_FOUND | GONE => {
             "Cliq does not show this channel to the OAuth user: check the unique name in the \
              configuration, and that the user is in the channel; then resync the organization"
         }
