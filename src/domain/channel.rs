@@ -142,10 +142,9 @@ impl Guest {
     pub fn is_open(&self) -> bool {
         match self.state {
             GuestState::Invited | GuestState::AwaitingSignup | GuestState::SignedUp => true,
-            // Asked again by a new generation, or its first answer was lost.
-            GuestState::Wanted => self.is_ours(),
-            // Zoho's clock is not ours: what ran out here may still be open there.
-            GuestState::Expired => self.is_ours(),
+            // Asked again by a new generation, or its first answer was lost; or ran out by our clock,
+            // which is not Zoho's.
+            GuestState::Wanted | GuestState::Expired => self.is_ours(),
             GuestState::Joined | GuestState::Declined | GuestState::Left | GuestState::Removed => {
                 false
             }

@@ -107,9 +107,16 @@ impl Engine {
         })
     }
 
-    async fn ledger_row(&self, id: Option<MembershipId>) -> Result<Option<Membership>, StoreError> {
-        let Some(id) = id else { return Ok(None) };
-        self.inner.store.read(move |tx| ledger::get(tx, id)).await
+    /// The row, unless somebody has to say first who the person is or where they are at home.
+    async fn undisputed(&self, id: Option<MembershipId>) -> Result<Option<Membership>, StoreError> {
+        let (engine, Some(id)) = (self.clone(), id) else { return Ok(None) };
+        self.inner
+            .store
+            .read(move |tx| {
+                let Some(row) = ledger::get(tx, id)? else { return Ok(None) };
+                Ok(if engine.dispute(tx, &row)?.is_some() { None } else { Some(row) })
+            })
+            .await
     }
 
     async fn call_portal(
@@ -120,11 +127,12 @@ impl Engine {
     ) -> Result<Result<Effect, Failure>, StoreError> {
         let host = self.host(&action.organization);
         let portal = host.and_then(|host| host.portal.as_ref());
-        let membership = self.ledger_row(action.membership).await?;
+        let membership = self.undisputed(action.membership).await?;
         let (Some(host), Some(portal), Some(permit), Some(row)) =
             (host, portal, permit, membership)
         else {
-            return Ok(Ok(Effect::Needless("the portal or the membership is gone")));
+            let why = "the portal or the membership is gone, or a conflict forbids every write";
+            return Ok(Ok(Effect::Needless(why)));
         };
         if verb == PortalVerb::AddExternal && row.state != State::Wanted {
             return Ok(Ok(Effect::Needless("the membership is not wanted any more")));

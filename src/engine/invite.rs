@@ -87,10 +87,6 @@ impl Engine {
 
     /// The facts of the person's invitation as of now. Its `join_url` is where joining leads on to;
     /// what is sent points to our page instead.
-    #[expect(
-        clippy::unnecessary_wraps,
-        reason = "what waits for the person is read from the store"
-    )]
     pub(super) fn invitation(
         &self,
         tx: &Tx<'_>,

@@ -108,6 +108,9 @@ impl Engine {
                 let Some(host) = engine.host(&organization) else { return Ok(Vec::new()) };
                 let seating = seating(tx, host, &sides)?;
                 for row in &seating.given {
+                    if engine.dispute(tx, row)?.is_some() {
+                        continue;
+                    }
                     let new = NewAction {
                         organization: &organization,
                         membership: Some(row),

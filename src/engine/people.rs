@@ -207,6 +207,29 @@ impl Engine {
         Ok(Sight { who, shown, accepted, provisional, home, rivals, namesakes })
     }
 
+    /// Why nothing may be written for the person of a membership now, if so (R3, G6, G9).
+    pub(super) fn dispute(
+        &self,
+        tx: &Tx<'_>,
+        row: &Membership,
+    ) -> Result<Option<String>, StoreError> {
+        let sight = self.sight(tx, Some(&row.organization), row.zuid.as_ref(), &row.email)?;
+        let home = sight.verdict();
+        Ok(home.forbids_writes().then(|| home::sentence(&home)))
+    }
+
+    /// Whether nothing may be written for the person, if there is a membership.
+    pub(super) fn is_disputed(
+        &self,
+        tx: &Tx<'_>,
+        row: Option<&Membership>,
+    ) -> Result<bool, StoreError> {
+        Ok(match row {
+            Some(row) => self.dispute(tx, row)?.is_some(),
+            None => false,
+        })
+    }
+
     /// Remembers the home, and what contradicts: told once each, until the facts agree again.
     pub(super) fn note_sight(
         &self,

@@ -71,13 +71,28 @@ impl Engine {
         let done = match verbs::rule(verb, &host.policy, &row, by_us) {
             Ruling::Forbidden(why) => Err(why),
             Ruling::AlreadySo => Ok(Ordered::Settled(Box::new(row))),
-            Ruling::Go => match shortage(tx, host, verb)? {
+            Ruling::Go => match self.hindrance(tx, host, &row, verb)? {
                 Some(why) => Err(why),
                 None if dry_run => Ok(Ordered::Settled(Box::new(row))),
                 None => Ok(self.obey(tx, host, &row, verb)?),
             },
         };
         Ok(Some((organization, done)))
+    }
+
+    /// What stands in the way of a command that is allowed as such.
+    fn hindrance(
+        &self,
+        tx: &Tx<'_>,
+        host: &Host,
+        row: &Membership,
+        verb: Verb,
+    ) -> Result<Option<String>, StoreError> {
+        let outside = !matches!(verb, Verb::Adopt | Verb::Release);
+        if outside && let Some(why) = self.dispute(tx, row)? {
+            return Ok(Some(why));
+        }
+        shortage(tx, host, verb)
     }
 
     fn obey(

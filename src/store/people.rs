@@ -391,3 +391,79 @@ pub fn channels_of(
         .query_map([organization.as_str(), user.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::{Internal, compare, note_internals};
+    use crate::domain::{CliqId, Email, OrgId, Who, Zuid};
+    use crate::store::Store;
+
+    /// A large organization's own people.
+    const MANY: usize = 10_000;
+
+    fn row(number: usize) -> Internal {
+        Internal {
+            cliq_id: CliqId::new(format!("c{number}")),
+            zuid: Some(Zuid::new(format!("z{number}"))),
+            email: Email::parse(&format!("p{number}@acme.example")).ok(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_listing_of_ten_thousand_is_written_once_and_then_only_what_changed() {
+        let folder = TempDir::new().unwrap();
+        let store = Store::open(&folder.path().join("test.db")).unwrap();
+        let all: Vec<Internal> = (0..MANY).map(row).collect();
+        let listed = all.clone();
+        let written = store.write("test", move |tx| {
+            let acme = OrgId::from("acme");
+            let first = compare(tx, &acme, listed.clone())?;
+            note_internals(tx, &acme, &first.put, &first.gone)?;
+            let again = compare(tx, &acme, listed)?;
+            Ok((first.put.len(), first.gone.len(), again.put.len(), again.gone.len()))
+        });
+        assert_eq!(written.await.unwrap(), (MANY, 0, 0, 0));
+
+        let mut later = all;
+        later.pop();
+        if let Some(renamed) = later.first_mut() {
+            renamed.email = Email::parse("new@acme.example").ok();
+        }
+        let changed = store.write("test", move |tx| compare(tx, &OrgId::from("acme"), later));
+        let changed = changed.await.unwrap();
+        assert_eq!((changed.put.len(), changed.gone), (1, vec![row(MANY - 1)]));
+    }
+
+    #[tokio::test]
+    async fn every_look_for_a_person_goes_over_an_index() {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("test.db");
+        let store = Store::open(&path).unwrap();
+        let who = Who { zuid: Some(Zuid::from("z1")), email: Email::parse("a@b.example").unwrap() };
+        // Each of them runs on an empty store; what matters is how SQLite means to do it.
+        let plans = store.read(move |tx| {
+            super::accounts(tx, &who)?;
+            let mut plans = Vec::new();
+            for query in [
+                "SELECT zuid FROM memberships WHERE email = 'x' AND zuid IS NOT NULL",
+                "SELECT organization FROM internals WHERE zuid = 'x'",
+                "SELECT organization FROM internals WHERE email = 'x'",
+                "SELECT id FROM memberships WHERE zuid = 'x' AND email <> 'y'",
+                "SELECT id FROM memberships WHERE crm_user_id = 'x' OR zuid = 'x' OR email = 'x'",
+                "SELECT kind FROM conflicts WHERE one = 'x'",
+                "SELECT kind FROM conflicts WHERE other = 'x'",
+                "SELECT home FROM homes WHERE person = 'x'",
+            ] {
+                let mut plan = tx.sql().prepare(&format!("EXPLAIN QUERY PLAN {query}"))?;
+                let rows = plan.query_map([], |row| row.get::<_, String>(3))?;
+                plans.push((query, rows.collect::<Result<Vec<_>, _>>()?.join("; ")));
+            }
+            Ok(plans)
+        });
+        for (query, plan) in plans.await.unwrap() {
+            assert!(!plan.contains("SCAN"), "{query}: {plan}");
+        }
+    }
+}

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::support::channels::one_channel;
 use super::support::harness::rows;
 use super::support::traces::ADMIN;
 use super::support::{Bridge, Setup};
@@ -368,4 +369,37 @@ async fn g9_one_account_with_two_addresses_in_two_organizations_is_a_conflict_fo
     assert_eq!(bridge.membership("cedar", BO).await["state"], "invited");
     assert_eq!(person(&bridge, BO).await["conflicts"], json!([]));
     bridge.finish().await;
+}
+
+#[tokio::test]
+async fn g6_channels_and_verbs_are_held_too() {
+    const CY: &str = "cy@birch.example";
+    let bridge = one_channel().start().await;
+    let cy = bridge.added("acme", CY).await;
+    bridge.settle().await;
+    listed(&bridge, &["birch", "acme"]).await;
+    assert_eq!(bridge.guest(CY, "ext").await["state"], "invited");
+    let before = bridge.journal().await.effects().len();
+
+    moved(&bridge, CY, "elsewhere").await;
+    listed(&bridge, &["birch"]).await;
+    assert_eq!(person(&bridge, CY).await["home"]["kind"], "changed");
+    let user = format!("/organizations/acme/crm-users/{cy}");
+    bridge.patch(&user, &json!({ "status": "inactive" })).await;
+    for _ in 0..3 {
+        listed(&bridge, &["birch", "acme"]).await;
+        bridge.clock.advance(Duration::from_hours(2));
+    }
+    let id = bridge.membership("acme", CY).await["id"].clone();
+    let verb = format!("/memberships/{}/restrict", id.as_str().unwrap());
+    let refused = bridge.admin_post(&verb, &Value::Null).await;
+    assert_eq!(refused.status, 409, "{refused:?}");
+    assert_eq!(bridge.journal().await.effects().len(), before);
+    assert_eq!(bridge.guest(CY, "ext").await["state"], "invited");
+
+    bridge.admin_post(&format!("/people/{CY}/confirm-home"), &Value::Null).await;
+    bridge.settle().await;
+    listed(&bridge, &["acme"]).await;
+    assert!(bridge.journal().await.effects().len() > before);
+    bridge.finish_with_leftovers("a leaver goes in steps").await;
 }

@@ -70,7 +70,7 @@ async fn act(bridge: &Bridge, path: &str, body: &Value) -> Value {
 
 /// What somebody tries there, which the product refuses by this rule.
 async fn refused(bridge: &Bridge, path: &str, body: &Value, rule: &str) {
-    let answer: Answer = bridge.attempt(&format!("/organizations/birch/{path}"), body).await;
+    let answer: Answer = bridge.try_act(&format!("/organizations/birch/{path}"), body).await;
     assert_eq!((answer.status, &answer.body["rule"]), (403, &json!(rule)), "{path}: {answer:?}");
 }
 

@@ -47,4 +47,5 @@ mod daemon_flow;
 mod daemon_interop;
 mod daemon_lifecycle;
 mod daemon_memberships;
+mod daemon_people;
 mod daemon_storm;

@@ -205,7 +205,7 @@ impl Engine {
         ready: Vec<Candidate>,
         now: Timestamp,
     ) -> Result<Vec<Candidate>, StoreError> {
-        let spot = self.spot(tx, host, channel, false)?;
+        let spot = Self::spot(tx, host, channel, false)?;
         let open = guests::open(tx, host.id(), channel)?;
         let Some(room) = room(spot.facts(), open) else { return Ok(ready) };
         let room = usize::try_from(room).unwrap_or(usize::MAX);

@@ -50,7 +50,6 @@ pub(super) fn mapped<'a>(host: &'a Host, channel: &str) -> Option<&'a Mapped> {
 impl Engine {
     /// The channel as the store knows it; its room only where somebody waits for that.
     pub(super) fn spot(
-        &self,
         tx: &Tx<'_>,
         host: &Host,
         channel: &str,
@@ -62,10 +61,8 @@ impl Engine {
         let refused = known.as_ref().and_then(|known| known.refused.as_deref());
         let terms = Terms { plan: host.policy.cliq_plan, licences: host.settings.cliq_licences };
         let hindrance = hindrance(facts, found, refused, terms);
-        let room = match with_room {
-            true => room(facts, guests::open(tx, host.id(), channel)?),
-            false => None,
-        };
+        let open = if with_room { Some(guests::open(tx, host.id(), channel)?) } else { None };
+        let room = open.and_then(|open| room(facts, open));
         Ok(Spot { known, hindrance, room })
     }
 
@@ -164,7 +161,7 @@ impl Engine {
         channel: &str,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let spot = self.spot(tx, host, channel, false)?;
+        let spot = Self::spot(tx, host, channel, false)?;
         if !channels::set_problem(tx, host.id(), channel, spot.hindrance())? {
             return Ok(());
         }

@@ -98,7 +98,7 @@ impl Again<'_> {
         &self,
         person: &Person<'_>,
     ) -> Result<(Guest, Option<ChannelStep>, GuestVerdict), StoreError> {
-        let spot = self.engine.spot(self.tx, self.host, &self.batch.channel, false)?;
+        let spot = Engine::spot(self.tx, self.host, &self.batch.channel, false)?;
         let before = &person.before;
         let facts = GuestFacts {
             organization: self.host.id(),
@@ -118,6 +118,7 @@ impl Again<'_> {
                 (Some(_), None) => Observed::NotShown,
                 (Some(_), Some(member)) => Observed::Shown(member),
             },
+            disputed: self.engine.is_disputed(self.tx, person.row.as_ref())?,
             rearm: false,
             now: self.now,
         };

@@ -93,14 +93,21 @@ impl Engine {
         let sides = crate::engine::facts::Sides::nobody(now);
         let user = &row.crm_user_id;
         let look = Look { host, user, sides: &sides, cause, rearm: false, now };
+        let disputed = self.is_disputed(tx, Some(row))?;
         for guest in known {
             let mapping = match mapped(host, &guest.channel) {
                 Some(_) => Mapping::Remembered,
                 None => Mapping::Unknown,
             };
             let channel = guest.channel.clone();
-            let planned =
-                self.plan_in(tx, &look, &channel, Some(guest), Who::Member(row), mapping)?;
+            let planned = self.plan_in(
+                tx,
+                &look,
+                &channel,
+                Some(guest),
+                (Who::Member(row), disputed),
+                mapping,
+            )?;
             self.settle_guest(tx, &look, Some(row), planned, &mut bounds)?;
         }
         self.tell_bounds(tx, host, &bounds, now)
@@ -116,7 +123,7 @@ impl Engine {
         let Some(host) = self.host(&row.organization) else { return Ok(Vec::new()) };
         let mut names = Vec::new();
         for guest in guests::of_person(tx, host.id(), &row.crm_user_id, Some(row.id))? {
-            let spot = self.spot(tx, host, &guest.channel, false)?;
+            let spot = Self::spot(tx, host, &guest.channel, false)?;
             let waits = guest.state == GuestState::Wanted && guest.parked.is_none();
             let Some(facts) = spot.facts().filter(|facts| facts.level == Level::External) else {
                 continue;
@@ -139,6 +146,7 @@ impl Engine {
         let mut known = guests::of_person(tx, host.id(), look.user, row.map(|row| row.id))?;
         let mut all = Vec::new();
         let own = own(look);
+        let disputed = self.is_disputed(tx, row)?;
         let access = access_of(host, &plans::of(tx, host.id())?);
         for mapping in &host.settings.channels {
             let at = known.iter().position(|guest| guest.channel == mapping.channel);
@@ -149,14 +157,14 @@ impl Engine {
                 _ => Who::Nobody,
             };
             let holds = under(access, holds(look, verdict, Some(&mapping.when), &who));
-            all.push(self.plan_in(tx, look, &mapping.channel, guest, who, holds)?);
+            all.push(self.plan_in(tx, look, &mapping.channel, guest, (who, disputed), holds)?);
         }
         // Channels that are mapped no more.
         for guest in known {
             let who = row.filter(|_| own.is_none()).map_or(Who::Nobody, Who::Member);
             let holds = under(access, holds(look, verdict, None, &who));
             let channel = guest.channel.clone();
-            all.push(self.plan_in(tx, look, &channel, Some(guest), who, holds)?);
+            all.push(self.plan_in(tx, look, &channel, Some(guest), (who, disputed), holds)?);
         }
         Ok(all)
     }
@@ -167,11 +175,11 @@ impl Engine {
         look: &Look<'_>,
         channel: &str,
         guest: Option<Guest>,
-        who: Who<'_>,
+        (who, disputed): (Who<'_>, bool),
         mapping: Mapping,
     ) -> Result<Planned, StoreError> {
         let waits_for_room = guest.as_ref().is_some_and(|guest| guest.parked.is_some());
-        let spot = self.spot(tx, look.host, channel, waits_for_room)?;
+        let spot = Self::spot(tx, look.host, channel, waits_for_room)?;
         let crm = look.sides.roster.get(look.user);
         let membership = match who {
             Who::Member(row) => Some(row),
@@ -192,6 +200,7 @@ impl Engine {
             guest: guest.as_ref(),
             place: spot.place(),
             member,
+            disputed,
             rearm: look.rearm,
             now: look.now,
         };

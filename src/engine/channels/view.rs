@@ -84,14 +84,14 @@ impl Engine {
                     organization.as_ref().is_none_or(|name| host.id().as_str() == name)
                 };
                 for host in engine.inner.hosts.values().filter(named) {
-                    views.extend(engine.views_of(tx, host)?);
+                    views.extend(Self::views_of(tx, host)?);
                 }
                 Ok(views)
             })
             .await
     }
 
-    fn views_of(&self, tx: &Tx<'_>, host: &Host) -> Result<Vec<ChannelView>, StoreError> {
+    fn views_of(tx: &Tx<'_>, host: &Host) -> Result<Vec<ChannelView>, StoreError> {
         let mut states: BTreeMap<String, BTreeMap<String, i64>> = BTreeMap::new();
         for mapped in &host.settings.channels {
             states.entry(mapped.channel.clone()).or_default();
@@ -101,7 +101,7 @@ impl Engine {
         }
         let mut views = Vec::new();
         for (channel, guests) in states {
-            let spot = self.spot(tx, host, &channel, false)?;
+            let spot = Self::spot(tx, host, &channel, false)?;
             let facts = spot.facts();
             let strangers = channels::strangers(tx, host.id(), &channel)?;
             views.push(ChannelView {

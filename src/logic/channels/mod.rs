@@ -101,6 +101,8 @@ pub struct GuestFacts<'a> {
     pub place: Place<'a>,
     /// What its member list shows.
     pub member: Observed<'a>,
+    /// Nobody knows for sure who the person is or where they are at home: no call (R3, G6, G9).
+    pub disputed: bool,
     /// An operator asked for this very person: a refused one is tried again.
     pub rearm: bool,
     /// Now.
@@ -190,7 +192,6 @@ fn enter(row: &mut Guest, state: GuestState, now: Timestamp) {
 /// What the member list says: the only way in or out of `Joined` but our own removal (R42).
 fn observe(row: &mut Guest, facts: &GuestFacts<'_>) -> Option<GuestVerdict> {
     match facts.member {
-        Observed::NotRead => None,
         Observed::Shown(member) => {
             row.cliq_id = Some(member.id.clone());
             row.unseen_since = None;
@@ -222,7 +223,7 @@ fn observe(row: &mut Guest, facts: &GuestFacts<'_>) -> Option<GuestVerdict> {
                 Some(_) => None,
             }
         }
-        Observed::NotShown => None,
+        Observed::NotRead | Observed::NotShown => None,
     }
 }
 
@@ -253,6 +254,9 @@ fn age(row: &mut Guest, facts: &GuestFacts<'_>, timing: &Timing) -> Option<Guest
 
 /// What is to be done outside.
 fn wish(row: &mut Guest, facts: &GuestFacts<'_>) -> (Option<ChannelStep>, GuestVerdict) {
+    if facts.disputed {
+        return (None, GuestVerdict::InConflict);
+    }
     if facts.mapping == Mapping::Held {
         return (None, GuestVerdict::Settled);
     }
@@ -263,7 +267,7 @@ fn wish(row: &mut Guest, facts: &GuestFacts<'_>) -> (Option<ChannelStep>, GuestV
     }
     // Only what is open: who is in the channel accepted that, whatever they said to the rest.
     let declined = facts.membership().is_some_and(|row| row.state == State::Declined);
-    if declined && row.is_open() || declined && row.state == GuestState::Wanted {
+    if declined && (row.is_open() || row.state == GuestState::Wanted) {
         return part(row, facts, "the person declined");
     }
     if let Mapping::Lapsed(why) = facts.mapping {
@@ -333,7 +337,7 @@ fn bring_in(row: &mut Guest, facts: &GuestFacts<'_>) -> (Option<ChannelStep>, Gu
                 return (None, verdict);
             }
             if direct_level {
-                row.cliq_id = member.cliq_id.clone();
+                row.cliq_id.clone_from(&member.cliq_id);
                 Way::Direct
             } else {
                 Way::Invitation
@@ -368,9 +372,8 @@ fn waits(member: &Membership, direct_level: bool, again: bool) -> Option<GuestVe
         State::Joined if direct_level && member.cliq_id.is_none() => {
             Some(GuestVerdict::WaitsForJoin)
         }
-        State::Joined => None,
         State::Invited | State::Wanted if direct_level => Some(GuestVerdict::WaitsForJoin),
-        State::Invited => None,
+        State::Joined | State::Invited => None,
         // The membership's invitation ran out while the person had no account, as this one did.
         State::Expired if again => None,
         State::Wanted if elsewhere => None,

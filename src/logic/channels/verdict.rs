@@ -47,6 +47,8 @@ pub enum GuestVerdict {
     Cancel(&'static str),
     /// The removal guard or the invitation cap holds it.
     Held,
+    /// A conflict about the person or their home forbids every write (R3, G6, G9).
+    InConflict,
 }
 
 impl GuestVerdict {
@@ -74,6 +76,7 @@ impl GuestVerdict {
             Self::Remove(_) => "channel_remove",
             Self::Cancel(_) => "channel_cancel",
             Self::Held => "channel_held",
+            Self::InConflict => "channel_in_conflict",
         }
     }
 
@@ -105,6 +108,9 @@ impl GuestVerdict {
                 "The address changed after the channel invitation; no second one is sent."
             }
             Self::Held => "Held back by the guard's limits.",
+            Self::InConflict => {
+                "Nobody knows for sure who the person is or where they are at home; nothing is done."
+            }
         };
         fixed.to_owned()
     }

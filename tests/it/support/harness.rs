@@ -284,13 +284,6 @@ impl Bridge {
         self.sandbox_call(reqwest::Method::PATCH, path, body).await
     }
 
-    /// Tries an act that may be refused.
-    pub async fn attempt(&self, path: &str, body: &Value) -> Answer {
-        let url = format!("{}/sandbox{path}", self.urls.url);
-        let request = self.http.post(url).header("content-type", "application/json");
-        answer(request.body(body.to_string())).await
-    }
-
     /// Looks at something of the sandbox that may be refused.
     pub async fn look(&self, path: &str) -> Answer {
         answer(self.http.get(format!("{}/sandbox{path}", self.urls.url))).await

@@ -21,9 +21,16 @@ pub(super) struct Case {
     pub(super) facts: Option<ChannelFacts>,
     pub(super) hindrance: Option<&'static str>,
     pub(super) room: Option<u32>,
-    pub(super) member: Option<Option<Member>>,
+    pub(super) seen: Seen,
     pub(super) rearm: bool,
     pub(super) now: Timestamp,
+}
+
+/// What the member list says.
+pub(super) enum Seen {
+    NotRead,
+    NotShown,
+    Shown(Member),
 }
 
 pub(super) fn case(state: State) -> Case {
@@ -36,7 +43,7 @@ pub(super) fn case(state: State) -> Case {
         facts: Some(facts(Level::External)),
         hindrance: None,
         room: None,
-        member: None,
+        seen: Seen::NotRead,
         rearm: false,
         now: NOW,
     }
@@ -58,11 +65,12 @@ impl Case {
             crm: self.crm.as_ref(),
             guest: self.guest.as_ref(),
             place: Place { facts: self.facts.as_ref(), hindrance: self.hindrance, room: self.room },
-            member: match &self.member {
-                None => Observed::NotRead,
-                Some(None) => Observed::NotShown,
-                Some(Some(member)) => Observed::Shown(member),
+            member: match &self.seen {
+                Seen::NotRead => Observed::NotRead,
+                Seen::NotShown => Observed::NotShown,
+                Seen::Shown(member) => Observed::Shown(member),
             },
+            disputed: false,
             rearm: self.rearm,
             now: self.now,
         };
@@ -92,7 +100,7 @@ impl Case {
 
     pub(super) fn sees(mut self, member: bool) -> Self {
         let row = Member { id: CliqId::from("900"), email: None, role: None };
-        self.member = Some(member.then_some(row));
+        self.seen = if member { Seen::Shown(row) } else { Seen::NotShown };
         self
     }
 }

@@ -8,6 +8,9 @@ use crate::domain::membership::State;
 use crate::domain::{CliqId, CliqPlan, Standing, Zuid};
 use case::{Case, DAY, NOW, case, email, facts};
 
+/// One fact of a channel, changed.
+type Change = fn(&mut ChannelFacts);
+
 const INVITE: Option<ChannelStep> = Some(ChannelStep::Add(Way::Invitation));
 const ADD: Option<ChannelStep> = Some(ChannelStep::Add(Way::Direct));
 const REMOVE: Option<ChannelStep> = Some(ChannelStep::Remove);
@@ -278,13 +281,13 @@ fn nobody_is_invited_who_is_suspected_inactive_or_not_meant() {
 #[test]
 fn z19_r36_r59_what_hinders_everybody_is_known_before_the_call() {
     let paid = Terms { plan: CliqPlan::Paid, licences: Some(2) };
-    let of = |change: fn(&mut ChannelFacts), terms: Terms| {
+    let of = |change: Change, terms: Terms| {
         let mut facts = facts(Level::External);
         change(&mut facts);
         hindrance(Some(&facts), Some(true), None, terms)
     };
     assert_eq!(of(|_| {}, paid), None);
-    let cases: [(fn(&mut ChannelFacts), &str); 5] = [
+    let cases: [(Change, &str); 5] = [
         (|facts| facts.alive = false, "channel_archived"),
         (|facts| facts.level = Level::Team, "team_channel"),
         (|facts| facts.level = Level::Unknown, "unknown_level"),
