@@ -5,11 +5,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::again;
+use super::places::is_refusal;
 use super::replan::Again;
 use super::settle::GuestNote;
 use crate::domain::budget::Group;
 use crate::domain::channel::{Guest, Members, Way};
-use crate::domain::letter::Notice;
 use crate::domain::{
     Action, ActionId, Class, CliqId, CliqUser, CrmUser, CrmUserId, Directory, Email, GuestId,
     Timestamp,
@@ -111,14 +111,23 @@ impl Engine {
         let Some(id) = self.channel_id(host.id(), &batch.channel).await? else {
             return Ok(Ok(None));
         };
-        if let Err(error) = self.look_at_channel(host, &batch.channel, &id).await? {
-            return Ok(Err(error));
-        }
-        let members = match host.cliq.members(&id, Priority::Webhook).await {
+        let looked = match self.look_at_channel(host, &batch.channel, &id).await? {
+            Ok(()) => host.cliq.members(&id, Priority::Webhook).await,
+            Err(error) => Err(error),
+        };
+        let members = match looked {
             Ok(Some(members)) => members,
             Ok(None) => return Ok(Ok(None)),
-            Err(error) => return Ok(Err(error)),
+            Err(error) => {
+                if is_refusal(&error) {
+                    self.note_readable(host, &batch.channel, Some(&error)).await?;
+                }
+                return Ok(Err(error));
+            }
         };
+        if self.is_unreadable(host.id(), &batch.channel).await? {
+            self.note_readable(host, &batch.channel, None).await?;
+        }
         let ids = batch.rows.iter().map(|(_, guest)| *guest).collect::<Vec<_>>();
         let users = self
             .inner
@@ -145,8 +154,14 @@ impl Engine {
     ) -> Result<BTreeMap<CrmUserId, CrmUser>, CallError> {
         let mut found = BTreeMap::new();
         if users.len() > 1 {
-            let listed = host.crm.some(users).await?;
-            found.extend(listed.iter().map(|user| (user.id.clone(), user.clone())));
+            match host.crm.some(users).await {
+                Ok(listed) => {
+                    found.extend(listed.iter().map(|user| (user.id.clone(), user.clone())));
+                }
+                // One of them may be what CRM refuses: each is asked for alone.
+                Err(CallError::Refused { .. }) => {}
+                Err(error) => return Err(error),
+            }
         }
         for user in users {
             if !found.contains_key(user)
@@ -351,15 +366,7 @@ impl Engine {
             .store
             .write("delay batch", move |tx| {
                 if shut {
-                    let notice = Notice {
-                        title: format!("Channels of {organization} cannot be read"),
-                        body: format!(
-                            "{text}\nThe OAuth user needs the scope ZohoCliq.Channels.READ. Nobody \
-                             is invited to a channel or taken out of one until then; what waits is \
-                             tried again every few minutes."
-                        ),
-                    };
-                    engine.tell_admins(tx, &organization, &notice, NO_CAUSE, now)?;
+                    engine.tell_shut(tx, &organization, &text, now)?;
                 }
                 outbox::delay_batch(tx, &ids, at, &text)
             })

@@ -31,14 +31,17 @@ const READ_AGAIN: Duration = Duration::from_mins(1);
 /// The same when our credentials are not accepted.
 const ASK_AGAIN: Duration = Duration::from_mins(5);
 
+/// The same when Cliq or CRM refuses the read.
+const REFUSED_AGAIN: Duration = Duration::from_mins(15);
+
 /// When to read again after this error.
 fn again(error: &CallError, now: Timestamp) -> Timestamp {
     match error {
         CallError::Throttled { until, .. } => (*until).max(now),
         CallError::Unauthorized { .. } => now + ASK_AGAIN,
+        CallError::Refused { .. } => now + REFUSED_AGAIN,
         CallError::Transient { .. }
         | CallError::Incomplete { .. }
-        | CallError::Refused { .. }
         | CallError::Unrecorded(_) => now + READ_AGAIN,
     }
 }

@@ -13,7 +13,8 @@ mod verdict;
 pub use matching::{Stranger, find, strangers};
 pub use place::{Place, Terms, hindrance, room};
 pub use remedy::{
-    EXTERNAL_INVITER, FULL, MANUAL_INVITATION, NOT_EXTERNAL, UNANSWERED, concerns_everybody, remedy,
+    EXTERNAL_INVITER, FULL, MANUAL_INVITATION, NOT_EXTERNAL, UNANSWERED, UNREADABLE,
+    concerns_everybody, remedy,
 };
 pub use verdict::GuestVerdict;
 

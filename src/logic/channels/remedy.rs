@@ -6,6 +6,8 @@ pub const MANUAL_INVITATION: &str =
     "Channel Preview → Actions → Channel info → enter the address → Invite";
 
 pub(super) const NOT_FOUND: &str = "channel_not_found";
+/// Cliq refuses to read the channel or its members.
+pub const UNREADABLE: &str = "channel_unreadable";
 pub(super) const NOT_ALIVE: &str = "channel_archived";
 pub(super) const TEAM: &str = "team_channel";
 pub(super) const UNKNOWN_LEVEL: &str = "unknown_level";
@@ -24,8 +26,9 @@ pub const UNANSWERED: &str = "unanswered";
 pub const NOT_EXTERNAL: &str = "not_external";
 
 /// Codes that are weighed anew at every look, because their cause can go by itself.
-const LIMITS: [&str; 10] = [
+const LIMITS: [&str; 11] = [
     NOT_FOUND,
+    UNREADABLE,
     NOT_ALIVE,
     TEAM,
     UNKNOWN_LEVEL,
@@ -54,6 +57,10 @@ pub fn remedy(code: &str) -> String {
             "Cliq does not show this channel to the OAuth user: check the unique name in the \
              configuration, and that the user is in the channel; then resync the organization"
         }
+        UNREADABLE => {
+            "Cliq refuses to show this channel or its members: check that the OAuth user is in it, \
+             and has the scope ZohoCliq.Channels.READ; it is read again by every run"
+        }
         NOT_ALIVE => {
             "the channel is archived or not open yet: Cliq, the channel, Actions, Unarchive"
         }
@@ -80,7 +87,8 @@ pub fn remedy(code: &str) -> String {
         FULL => "an external channel holds 500 people; goes on when there is room",
         EXTERNAL_INVITER => {
             "the OAuth user is itself an external user of this organization and may not bring \
-             anybody in (R36): give the refresh token of one of its own administrators"
+             anybody in (R36): give the refresh token of one of its own administrators; then \
+             resync the organization"
         }
         OTHER_ORG => {
             "the organization's policy keeps others out (C4): Cliq's admin panel, Policies, External \
