@@ -47,6 +47,8 @@ pub(super) struct Candidate {
 pub(super) struct Fresh {
     pub(super) channel_id: String,
     pub(super) members: Members,
+    /// The list has fewer people than the channel itself says: nobody's absence from it counts.
+    pub(super) short: bool,
     pub(super) crm: BTreeMap<CrmUserId, CrmUser>,
 }
 
@@ -55,6 +57,8 @@ pub(super) struct Call {
     pub(super) channel: String,
     pub(super) channel_id: String,
     pub(super) removes: bool,
+    /// Whether it is a part of a refused one.
+    pub(super) parted: bool,
     pub(super) way: Way,
     pub(super) people: Vec<Candidate>,
 }
@@ -117,7 +121,10 @@ impl Engine {
         };
         let members = match looked {
             Ok(Some(members)) => members,
-            Ok(None) => return Ok(Ok(None)),
+            Ok(None) => {
+                self.note_absent(host, &batch.channel).await?;
+                return Ok(Ok(None));
+            }
             Err(error) => {
                 if is_refusal(&error) {
                     self.note_readable(host, &batch.channel, Some(&error)).await?;
@@ -128,6 +135,7 @@ impl Engine {
         if self.is_unreadable(host.id(), &batch.channel).await? {
             self.note_readable(host, &batch.channel, None).await?;
         }
+        let short = self.is_short(host.id(), &batch.channel, &members).await?;
         let ids = batch.rows.iter().map(|(_, guest)| *guest).collect::<Vec<_>>();
         let users = self
             .inner
@@ -141,7 +149,7 @@ impl Engine {
             })
             .await?;
         Ok(match self.read_users(host, &users).await {
-            Ok(crm) => Ok(Some(Fresh { channel_id: id, members, crm })),
+            Ok(crm) => Ok(Some(Fresh { channel_id: id, members, short, crm })),
             Err(error) => Err(error),
         })
     }
@@ -204,6 +212,7 @@ impl Engine {
                     channel: batch.channel,
                     channel_id: fresh.channel_id,
                     removes: batch.removes,
+                    parted: batch.parted,
                     way,
                     people: ready,
                 }))

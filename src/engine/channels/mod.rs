@@ -7,6 +7,7 @@
 mod batch;
 mod book;
 mod inviter;
+mod parts;
 mod places;
 mod replan;
 mod runs;
@@ -16,6 +17,7 @@ mod view;
 use std::time::Duration;
 
 pub(super) use inviter::Inviters;
+pub(super) use parts::Parts;
 pub(super) use runs::MemberLists;
 pub use view::{ChannelView, GuestView};
 
@@ -40,9 +42,9 @@ fn again(error: &CallError, now: Timestamp) -> Timestamp {
         CallError::Throttled { until, .. } => (*until).max(now),
         CallError::Unauthorized { .. } => now + ASK_AGAIN,
         CallError::Refused { .. } => now + REFUSED_AGAIN,
-        CallError::Transient { .. }
-        | CallError::Incomplete { .. }
-        | CallError::Unrecorded(_) => now + READ_AGAIN,
+        CallError::Transient { .. } | CallError::Incomplete { .. } | CallError::Unrecorded(_) => {
+            now + READ_AGAIN
+        }
     }
 }
 

@@ -160,6 +160,11 @@ impl Engine {
             .await
     }
 
+    /// Notes that Cliq shows the channel no more.
+    pub(super) async fn note_absent(&self, host: &Host, channel: &str) -> Result<(), StoreError> {
+        self.note_channels(host, vec![(channel.to_owned(), None)]).await
+    }
+
     /// Tells the administrators that the channels cannot be read at all.
     pub(super) fn tell_shut(
         &self,

@@ -24,16 +24,31 @@ const BY_HAND: &str = "manual";
 
 /// Complete member lists by channel, as far as they were read; written once.
 #[derive(Debug, Default)]
-pub(in crate::engine) struct MemberLists(OnceLock<BTreeMap<String, Members>>);
+pub(in crate::engine) struct MemberLists(OnceLock<BTreeMap<String, Read>>);
+
+/// One list.
+#[derive(Debug)]
+struct Read {
+    members: Members,
+    /// It has fewer people than the channel itself says: nobody's absence from it counts.
+    short: bool,
+}
 
 impl MemberLists {
     /// The list of one channel, if it was read.
     pub(in crate::engine) fn of(&self, channel: &str) -> Option<&Members> {
-        self.0.get().and_then(|lists| lists.get(channel))
+        self.0.get().and_then(|lists| lists.get(channel)).map(|read| &read.members)
     }
 
-    fn iter(&self) -> impl Iterator<Item = (&String, &Members)> {
-        self.0.get().into_iter().flatten()
+    /// Whether somebody's absence from the list says nothing.
+    pub(in crate::engine) fn is_short(&self, channel: &str) -> bool {
+        self.0.get().and_then(|lists| lists.get(channel)).is_some_and(|read| read.short)
+    }
+
+    /// The lists by which everybody in the channel is known.
+    fn whole(&self) -> impl Iterator<Item = (&String, &Members)> {
+        let lists = self.0.get().into_iter().flatten();
+        lists.filter(|(_, read)| !read.short).map(|(channel, read)| (channel, &read.members))
     }
 }
 
@@ -149,11 +164,16 @@ impl Engine {
                 // Cliq puts people out of a channel whose level changes (R28).
                 Some(members) => self.somebody_vanished(host, name, members).await?,
             };
+            let mut short = false;
             let unreadable = self.is_unreadable(host.id(), name).await?;
             if vanished || unreadable || self.is_old(host, name).await? {
                 calls += 1;
                 match self.look_at_channel(host, name, &id).await? {
-                    Ok(()) => {}
+                    Ok(()) => {
+                        if let Some(members) = &members {
+                            short = self.is_short(host.id(), name, members).await?;
+                        }
+                    }
                     Err(error) if is_refusal(&error) => {
                         self.note_readable(host, name, Some(&error)).await?;
                         continue;
@@ -164,7 +184,7 @@ impl Engine {
             if unreadable {
                 self.note_readable(host, name, None).await?;
             }
-            lists.extend(members.map(|members| (name.clone(), members)));
+            lists.extend(members.map(|members| (name.clone(), Read { members, short })));
         }
         // Set once per look; a second list of the same look would say the same.
         let _ = sides.members.0.set(lists);
@@ -192,6 +212,19 @@ impl Engine {
         let known =
             self.inner.store.read(move |tx| channels::get(tx, &organization, &channel)).await?;
         Ok(known.and_then(|known| known.refused).as_deref() == Some(UNREADABLE))
+    }
+
+    /// Whether a list has fewer people than the channel, which was looked at right now, says.
+    pub(super) async fn is_short(
+        &self,
+        organization: &OrgId,
+        channel: &str,
+        members: &Members,
+    ) -> Result<bool, StoreError> {
+        let (id, name) = (organization.clone(), channel.to_owned());
+        let known = self.inner.store.read(move |tx| channels::get(tx, &id, &name)).await?;
+        let said = known.and_then(|known| known.facts).and_then(|facts| facts.participants);
+        Ok(said.is_some_and(|said| members.count() < said))
     }
 
     /// Whether people wait for the channel, and what stands in its way was read a while ago.
@@ -233,7 +266,6 @@ impl Engine {
             .await?;
         Ok(known.iter().any(|guest| {
             guest.state == GuestState::Joined
-                && guest.unseen_since.is_none()
                 && guest.cliq_id.as_ref().is_none_or(|id| members.get(id).is_none())
         }))
     }
@@ -245,7 +277,7 @@ impl Engine {
         host: &Host,
         sides: &Arc<Sides>,
     ) -> Result<(), StoreError> {
-        if sides.members.iter().next().is_none() {
+        if sides.members.whole().next().is_none() {
             return Ok(());
         }
         let (engine, organization, now) = (self.clone(), host.id().clone(), self.now());
@@ -254,7 +286,7 @@ impl Engine {
             .store
             .write("note members", move |tx| {
                 let Some(host) = engine.host(&organization) else { return Ok(()) };
-                for (channel, members) in sides.members.iter() {
+                for (channel, members) in sides.members.whole() {
                     channels::note_participants(tx, &organization, channel, members.count())?;
                     let seen = others(tx, host, &sides, channel, members)?;
                     channels::note_strangers(tx, &organization, channel, &seen, now)?;

@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 use super::places::mapped;
 use crate::domain::channel::{Guest, GuestState, Level, Way};
 use crate::domain::membership::Membership;
-use crate::domain::{Access, Class, CliqId, Lane, Operation, Presence, Standing, Timestamp};
+use crate::domain::{
+    Access, Class, CliqId, CrmUser, Lane, Operation, Presence, Standing, Timestamp,
+};
 use crate::engine::apply::Look;
 use crate::engine::guard::Bounds;
 use crate::engine::subscription::access_of;
@@ -35,6 +37,8 @@ pub(in crate::engine) struct Foreseen {
     pub(in crate::engine) invites: bool,
     /// Somebody is taken out, or an invitation cancelled.
     pub(in crate::engine) removes: bool,
+    /// Channels that the person went out of by themselves.
+    pub(in crate::engine) left: usize,
 }
 
 impl Engine {
@@ -64,6 +68,7 @@ impl Engine {
     ) -> Result<Foreseen, StoreError> {
         let mut foreseen = Foreseen::default();
         for planned in self.plan_guests(tx, look, row, verdict)? {
+            foreseen.left += usize::from(has_left(planned.before.as_ref(), &planned.decision));
             match planned.decision.step {
                 Some(ChannelStep::Add(Way::Invitation)) if !planned.silent => {
                     foreseen.invites = true;
@@ -94,10 +99,11 @@ impl Engine {
         let user = &row.crm_user_id;
         let look = Look { host, user, sides: &sides, cause, rearm: false, now };
         let disputed = self.is_disputed(tx, Some(row))?;
+        let access = access_of(host, &plans::of(tx, host.id())?);
         for guest in known {
             let mapping = match mapped(host, &guest.channel) {
-                Some(_) => Mapping::Remembered,
-                None => Mapping::Unknown,
+                Some(_) => under(access, Mapping::Remembered),
+                None => under(access, Mapping::Unknown),
             };
             let channel = guest.channel.clone();
             let planned = self.plan_in(
@@ -146,7 +152,9 @@ impl Engine {
         let mut known = guests::of_person(tx, host.id(), look.user, row.map(|row| row.id))?;
         let mut all = Vec::new();
         let own = own(look);
-        let disputed = self.is_disputed(tx, row)?;
+        let crm = look.sides.roster.get(look.user);
+        let known_to_us = row.is_some() || own.is_some();
+        let disputed = known_to_us && self.is_at_odds(tx, host, crm, row)?;
         let access = access_of(host, &plans::of(tx, host.id())?);
         for mapping in &host.settings.channels {
             let at = known.iter().position(|guest| guest.channel == mapping.channel);
@@ -169,6 +177,18 @@ impl Engine {
         Ok(all)
     }
 
+    /// Whether nothing may be written for the person, own or external (R3, G6, G9).
+    pub(super) fn is_at_odds(
+        &self,
+        tx: &Tx<'_>,
+        host: &Host,
+        crm: Option<&CrmUser>,
+        row: Option<&Membership>,
+    ) -> Result<bool, StoreError> {
+        let sight = self.sight_of(tx, host.id(), crm, row)?;
+        Ok(sight.is_some_and(|sight| sight.verdict().forbids_writes()))
+    }
+
     fn plan_in(
         &self,
         tx: &Tx<'_>,
@@ -187,8 +207,11 @@ impl Engine {
         };
         let member = match look.sides.members.of(channel) {
             None => Observed::NotRead,
-            Some(members) => find(members, crm, membership, guest.as_ref())
-                .map_or(Observed::NotShown, Observed::Shown),
+            Some(members) => match find(members, crm, membership, guest.as_ref()) {
+                Some(member) => Observed::Shown(member),
+                None if look.sides.members.is_short(channel) => Observed::NotRead,
+                None => Observed::NotShown,
+            },
         };
         let facts = GuestFacts {
             organization: look.host.id(),
@@ -230,6 +253,11 @@ impl Engine {
         };
         if !admitted {
             decision.step = None;
+            decision.verdict = GuestVerdict::Held;
+        }
+        if has_left(before.as_ref(), &decision) && !bounds.vanishing.take() {
+            // A list that is short must not stick: looked at again as if this one had not been.
+            decision.guest = None;
             decision.verdict = GuestVerdict::Held;
         }
         let Some(mut guest) = decision.guest.clone().or_else(|| before.clone()) else {
@@ -280,6 +308,11 @@ impl Engine {
     }
 }
 
+fn has_left(before: Option<&Guest>, decision: &GuestDecision) -> bool {
+    let left = |guest: Option<&Guest>| guest.is_some_and(|guest| guest.state == GuestState::Left);
+    left(decision.guest.as_ref()) && !left(before)
+}
+
 /// The Cliq id of one of the organization's own people, if the person is one and in Cliq (R43).
 fn own(look: &Look<'_>) -> Option<CliqId> {
     let user = look.sides.roster.get(look.user)?;
@@ -323,24 +356,25 @@ fn holds(
     match &user.standing {
         Standing::Active if when.matches(user) => Mapping::Holds,
         Standing::Active => Mapping::Lapsed("the channel's `when` does not name the person"),
+        // Deactivated is not deleted: the restriction blocks the person, and may end (G16).
+        Standing::NotActive(word) if !is_deleted(word) => Mapping::Held,
         // A deleted user may be back under a new id, which only a listing shows (Z14).
-        Standing::NotActive(word)
-            if word.eq_ignore_ascii_case("deleted") && !look.sides.complete =>
-        {
-            Mapping::Unknown
-        }
+        Standing::NotActive(_) if !look.sides.complete => Mapping::Unknown,
         Standing::NotActive(_) => Mapping::Lapsed("CRM does not list the person as active"),
         Standing::Unknown(_) => Mapping::Unknown,
     }
 }
 
-/// What a downgrade leaves of it: nobody is taken out (R13, R16), and while everybody is restricted
-/// by the standing choice (R15) nobody is invited either.
-fn under(access: Access, mapping: Mapping) -> Mapping {
-    match (access, mapping) {
-        (Access::Restricted, _) => Mapping::Held,
-        (Access::Retained | Access::FreeByZoho, Mapping::Lapsed(_)) => Mapping::Unknown,
-        (Access::Retained | Access::FreeByZoho | Access::Normal, mapping) => mapping,
+/// Whether CRM's word for who is not active says that the user is deleted.
+pub(super) fn is_deleted(word: &str) -> bool {
+    word.eq_ignore_ascii_case("deleted")
+}
+
+/// What a downgrade leaves of it: nobody is taken out and nobody is invited (R13 to R16).
+pub(super) fn under(access: Access, mapping: Mapping) -> Mapping {
+    match access {
+        Access::Normal => mapping,
+        Access::Retained | Access::FreeByZoho | Access::Restricted => Mapping::Held,
     }
 }
 
