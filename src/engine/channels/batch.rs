@@ -18,13 +18,12 @@ use crate::engine::{Engine, Host, Step};
 use crate::logic::channels::{FULL, GuestVerdict, NOT_EXTERNAL, room};
 use crate::logic::plan::classify;
 use crate::store::outbox::{self, Batch, Cause};
-use crate::store::{StoreError, Tx, guests, runs};
+use crate::store::{StoreError, Tx, guests, orgs, runs};
 use crate::zoho::channels::{MEMBERS_MAX, People};
 use crate::zoho::{CallError, Permit, Priority};
 
-/// Up to this many people the second key is read one by one; for more, one listing is cheaper
-/// (`GET /users/{id}` allows 16 a minute).
-const SINGLE_READS_MAX: usize = 8;
+/// Pages of a listing of everybody, where none was made yet.
+const UNKNOWN_PAGES: u32 = 8;
 
 /// One person of a batch, ready to go.
 #[derive(Clone, Debug)]
@@ -265,7 +264,11 @@ impl Engine {
         call: &mut Call,
     ) -> Result<Result<(), CallError>, StoreError> {
         let mut refused = BTreeSet::new();
-        let directory = if call.people.len() > SINGLE_READS_MAX {
+        let id = host.id().clone();
+        let pages = self.inner.store.read(move |tx| orgs::state(tx, &id)).await?.cliq_pages;
+        let pages = usize::try_from(pages.unwrap_or(UNKNOWN_PAGES)).unwrap_or(usize::MAX);
+        // One by one, as long as that takes no more calls than a listing.
+        let directory = if call.people.len() > pages {
             match host.cliq.directory(host.passes(), Priority::Webhook).await {
                 Ok(directory) => Some(directory),
                 Err(error) => return Ok(Err(error)),

@@ -7,7 +7,7 @@ use super::places::mapped;
 use crate::domain::channel::{Guest, GuestState, Level, Way};
 use crate::domain::membership::Membership;
 use crate::domain::{
-    Access, Class, CliqId, CrmUser, Lane, Operation, Presence, Standing, Timestamp,
+    Access, Class, CliqId, CrmUser, CrmUserId, Lane, Operation, Presence, Standing, Timestamp,
 };
 use crate::engine::apply::Look;
 use crate::engine::guard::Bounds;
@@ -150,31 +150,38 @@ impl Engine {
     ) -> Result<Vec<Planned>, StoreError> {
         let host = look.host;
         let mut known = guests::of_person(tx, host.id(), look.user, row.map(|row| row.id))?;
-        let mut all = Vec::new();
         let own = own(look);
-        let crm = look.sides.roster.get(look.user);
-        let known_to_us = row.is_some() || own.is_some();
-        let disputed = known_to_us && self.is_at_odds(tx, host, crm, row)?;
         let access = access_of(host, &plans::of(tx, host.id())?);
+        let mut meant = Vec::new();
         for mapping in &host.settings.channels {
-            let at = known.iter().position(|guest| guest.channel == mapping.channel);
-            let guest = at.map(|at| known.remove(at));
+            let guest = take(&mut known, &mapping.channel, look.user);
             let who = match (row, &own) {
                 (_, Some(id)) if mapping.internals => Who::Own(id),
                 (Some(row), None) => Who::Member(row),
                 _ => Who::Nobody,
             };
             let holds = under(access, holds(look, verdict, Some(&mapping.when), &who));
-            all.push(self.plan_in(tx, look, &mapping.channel, guest, (who, disputed), holds)?);
+            if guest.is_some() || holds == Mapping::Holds {
+                meant.push((mapping.channel.clone(), guest, who, holds));
+            }
         }
         // Channels that are mapped no more.
-        for guest in known {
+        while let Some(channel) = known.first().map(|guest| guest.channel.clone()) {
+            let guest = take(&mut known, &channel, look.user);
             let who = row.filter(|_| own.is_none()).map_or(Who::Nobody, Who::Member);
             let holds = under(access, holds(look, verdict, None, &who));
-            let channel = guest.channel.clone();
-            all.push(self.plan_in(tx, look, &channel, Some(guest), (who, disputed), holds)?);
+            meant.push((channel, guest, who, holds));
         }
-        Ok(all)
+        if meant.is_empty() {
+            return Ok(Vec::new());
+        }
+        let disputed = self.is_at_odds(tx, host, look.sides.roster.get(look.user), row)?;
+        meant
+            .into_iter()
+            .map(|(channel, guest, who, holds)| {
+                self.plan_in(tx, look, &channel, guest, (who, disputed), holds)
+            })
+            .collect()
     }
 
     /// Whether nothing may be written for the person, own or external (R3, G6, G9).
@@ -263,8 +270,12 @@ impl Engine {
         let Some(mut guest) = decision.guest.clone().or_else(|| before.clone()) else {
             return Ok(());
         };
-        // A new CRM id of the same person takes the row over (Z14).
-        guest.crm_user_id = look.user.clone();
+        // A new CRM id of the same person takes the row over (Z14), if it has none of its own.
+        if guest.crm_user_id != *look.user
+            && !guests::exists(tx, look.host.id(), &guest.channel, look.user)?
+        {
+            guest.crm_user_id = look.user.clone();
+        }
         if before.as_ref() != Some(&guest) {
             guest.id = guests::put(tx, &guest)?;
             let note = GuestNote {
@@ -306,6 +317,16 @@ impl Engine {
         }
         Ok(())
     }
+}
+
+/// Takes the person's row of a channel out of the known ones: the user's own rather than one of an id
+/// which this one succeeds (Z14). A second one stays as it was.
+fn take(known: &mut Vec<Guest>, channel: &str, user: &CrmUserId) -> Option<Guest> {
+    let of = |guest: &Guest| guest.channel == channel;
+    let own = known.iter().position(|guest| of(guest) && guest.crm_user_id == *user);
+    let found = own.or_else(|| known.iter().position(of)).map(|at| known.remove(at));
+    known.retain(|guest| !of(guest));
+    found
 }
 
 fn has_left(before: Option<&Guest>, decision: &GuestDecision) -> bool {

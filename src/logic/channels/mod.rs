@@ -273,7 +273,7 @@ fn wish(row: &mut Guest, facts: &GuestFacts<'_>) -> (Option<ChannelStep>, GuestV
         return (None, GuestVerdict::Settled);
     }
     // The organization's own people are added once and never taken out again (R43).
-    let external = row.membership.is_some();
+    let external = row.membership.is_some() && !matches!(facts.who, Who::Own(_));
     if external && facts.is_leaving() {
         return part(row, facts, "the person is leaving the organization");
     }
@@ -415,7 +415,9 @@ fn part(
     if !is_in && !row.is_open() {
         return (None, GuestVerdict::Settled);
     }
-    if let Some(code) = row.parked.clone().filter(|code| is_in && !remedy::is_a_limit(code)) {
+    let refused =
+        |code: &String| code == NOT_EXTERNAL || (is_in && !remedy::is_a_limit(code.as_str()));
+    if let Some(code) = row.parked.clone().filter(refused) {
         return (None, GuestVerdict::Parked(code));
     }
     if let Some(code) = facts.place.hindrance.filter(|code| remedy::is_gone(code)) {
