@@ -405,7 +405,7 @@ async fn a_problem_that_is_gone_is_found_by_the_schedule_alone() {
     bridge.settle().await;
     assert!(cause(&bridge.guest(EVE, "ext").await).starts_with("permission"));
     bridge.channel_patch("ext", json!({ "add_participant": { "member": true } })).await;
-    bridge.settle_for(Duration::from_hours(26)).await;
+    bridge.live_for(Duration::from_hours(26)).await;
     assert_eq!(bridge.invited("ext").await, [EVE]);
     bridge.finish_with_leftovers("the schedule runs on").await;
 }
