@@ -268,8 +268,11 @@ mod tests {
         }
     }
 
+    fn external(email: &str, status: &str, licence: &str) -> Value {
+        json!({ "email": email, "class": "external", "status": status, "licence": licence })
+    }
+
     fn world(licence: &str) -> Value {
-        let external = |email: &str, status: &str, licence: &str| json!({ "email": email, "class": "external", "status": status, "licence": licence });
         json!({ "organizations": [
             {
                 "id": "acme", "cliq_plan": "paid",
