@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::email::Email;
 use super::ids::{ActionId, GuestId, MembershipId, OrgId};
-use super::letter::{Invitation, Notice};
+use super::letter::{Invitation, Kind, Notice};
 use super::time::Timestamp;
 
 /// What the portal function can be asked (design section 8, "Portal function").
@@ -76,6 +76,7 @@ impl Operation {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Portal(verb) => verb.as_str(),
+            Self::Letter(invitation) if invitation.kind != Kind::First => "reminder",
             Self::Letter(_) => "letter",
             Self::BotNotice(_) => "bot_notice",
             Self::AdminMail(..) => "admin_mail",
@@ -146,6 +147,8 @@ pub struct Action {
     pub reason: String,
     /// Equal over retries of this row, new for every row.
     pub idempotency_key: String,
+    /// It takes access from somebody, for which the guard was asked.
+    pub guarded: bool,
     /// An operator asked for it by name: no plan takes it back, and what it does is the
     /// administrators' choice.
     pub by_operator: bool,

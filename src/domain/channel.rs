@@ -84,7 +84,8 @@ pub struct Guest {
     pub since: Timestamp,
     /// The address that was invited (R44); the current one is the CRM user's.
     pub invited_as: Option<Email>,
-    /// When our last call for this person was accepted, or may have been: its answer was lost.
+    /// When our last call for this person was accepted, or may have been: its answer was lost. `None`
+    /// again when somebody who had joined is out.
     pub invited_at: Option<Timestamp>,
     /// Invitations sent to the person for this channel, ever (R48); one whose answer was lost
     /// counts.
@@ -136,6 +137,12 @@ impl Guest {
     /// them out (design section 11, "Ownership").
     pub fn is_ours(&self) -> bool {
         self.invited_at.is_some()
+    }
+
+    /// Forgets that we brought the person in: whoever is seen in the channel after they were out of it
+    /// came by another hand (R57).
+    pub fn disown(&mut self) {
+        self.invited_at = None;
     }
 
     /// Whether an invitation is out that the person may still follow.

@@ -171,7 +171,7 @@ impl Engine {
             body: incoming.body,
         };
         let now = self.now();
-        let (engine, event_time) = (self.clone(), event.event_time.unwrap_or(now));
+        let (engine, event_time) = (self.clone(), event.event_time.unwrap_or(now).min(now));
         let notices = routed.iter().any(|one| !matches!(one, Routed::To(_, Subject::User { .. })));
         let stored = self
             .inner

@@ -7,11 +7,11 @@ use super::subscription::access_for;
 use super::{Engine, Host};
 use crate::domain::letter::Notice;
 use crate::domain::membership::{Membership, State};
-use crate::domain::{CrmUserId, Lane, Operation, OrgId, PortalVerb, Standing, Timestamp};
+use crate::domain::{CrmUserId, HintKind, Lane, Operation, OrgId, PortalVerb, Standing, Timestamp};
 use crate::logic::plan::{Decision, Facts, Matched, Step, Verdict, matching, of_ledger, plan_one};
 use crate::store::audit::{self, Entry};
 use crate::store::outbox::{self, Cause, NewAction, Wish};
-use crate::store::{StoreError, Tx, ledger, orgs};
+use crate::store::{StoreError, Tx, hints, ledger, orgs};
 
 /// One person to be looked at, with everything that was read.
 pub(super) struct Look<'a> {
@@ -38,6 +38,13 @@ impl Engine {
         bounds: &mut Bounds,
     ) -> Result<Verdict, StoreError> {
         let (known, mut decision, sight) = self.decide(tx, look)?;
+        if let Some(row) = &known
+            && is_overtaken(tx, look, row)?
+        {
+            // What was read is older than what is known by now: a run may have listed for an hour.
+            hints::put(tx, look.host.id(), look.user, HintKind::Present, None, look.now)?;
+            return Ok(Verdict::Overtaken);
+        }
         let held = self.hold_back(tx, look, known.as_ref(), &mut decision, bounds)?;
         if let Some(row) = known.as_ref().filter(|_| !held)
             && is_off(look, row, &decision)
@@ -48,6 +55,11 @@ impl Engine {
         }
         let mut row = decision.ledger.clone().or_else(|| known.clone());
         if let (true, Some(row)) = (decision.ledger.is_some(), &mut row) {
+            if known.as_ref().is_some_and(|known| known.generation < row.generation) {
+                for lane in [Lane::Letter, Lane::Notice] {
+                    outbox::withdraw(tx, row.id, lane, self.inner.boot, "a new start", look.now)?;
+                }
+            }
             row.id = ledger::put(tx, row)?;
             note_change(tx, look, known.as_ref(), row, &decision.verdict)?;
         }
@@ -63,7 +75,8 @@ impl Engine {
         if let Some(sight) = &sight {
             self.note_sight(tx, look, sight, row.as_ref(), &decision.verdict)?;
         }
-        self.tell_of(tx, look, known.as_ref(), row.as_ref(), &decision.verdict)?;
+        self.tell_of(tx, look, &decision.verdict)?;
+        note_by_hand(look, known.as_ref(), row.as_ref(), &decision.verdict, bounds);
         self.take_steps(tx, look, &decision, row.as_mut())?;
         self.settle_guests(tx, look, row.as_ref(), &decision.verdict, bounds)?;
         Ok(decision.verdict)
@@ -130,39 +143,13 @@ impl Engine {
         Ok(())
     }
 
-    /// What the administrators have to know of a decision, once per state change.
-    fn tell_of(
-        &self,
-        tx: &Tx<'_>,
-        look: &Look<'_>,
-        before: Option<&Membership>,
-        after: Option<&Membership>,
-        verdict: &Verdict,
-    ) -> Result<(), StoreError> {
-        if *verdict == Verdict::Conflict {
-            return self.tell_conflict(tx, look);
+    /// What the administrators have to know of a decision.
+    fn tell_of(&self, tx: &Tx<'_>, look: &Look<'_>, verdict: &Verdict) -> Result<(), StoreError> {
+        match verdict {
+            Verdict::Conflict => self.tell_conflict(tx, look),
+            Verdict::DowngradedByHand => self.tell_restrict_by_hand(tx, look.host, look.now),
+            _ => Ok(()),
         }
-        if *verdict == Verdict::DowngradedByHand {
-            return self.tell_restrict_by_hand(tx, look.host, look.now);
-        }
-        let entered = before.map(|row| row.state) != after.map(|row| row.state);
-        let by_hand = match verdict {
-            Verdict::RemoveByHand if entered => "remove",
-            Verdict::RestrictByHand if before.is_some_and(|row| row.suspected_at.is_none()) => {
-                "block"
-            }
-            _ => return Ok(()),
-        };
-        let (organization, Some(row)) = (look.host.id(), after) else { return Ok(()) };
-        let notice = Notice {
-            title: format!("To {by_hand} in CRM Plus: {} of {organization}", row.id),
-            body: format!(
-                "{}\nCRM user {}. Cliq follows CRM Plus; the bridge sees it with its next listing.",
-                verdict.sentence(),
-                row.crm_user_id
-            ),
-        };
-        self.tell_admins(tx, organization, &notice, look.cause, look.now)
     }
 
     /// Decides for one person without writing anything.
@@ -338,7 +325,35 @@ fn hold(known: Option<&Membership>, decision: &mut Decision) {
         row.state = State::Wanted;
         row.invited_at = None;
         row.invited_as = None;
+        if let Some(known) = known {
+            (row.since, row.overdue_told) = (known.since, known.overdue_told);
+        }
     }
+}
+
+/// Notes what only an administrator can do, once per state change; told with the bounds.
+fn note_by_hand(
+    look: &Look<'_>,
+    before: Option<&Membership>,
+    after: Option<&Membership>,
+    verdict: &Verdict,
+    bounds: &mut Bounds,
+) {
+    let Some(row) = after else { return };
+    let entered = before.map(|row| row.state) != Some(row.state);
+    let suspected = before.is_some_and(|row| row.suspected_at.is_some());
+    let what = match verdict {
+        Verdict::RemoveByHand if entered => "remove",
+        Verdict::RestrictByHand if !suspected => "block",
+        _ => return,
+    };
+    bounds.by_hand.push(format!("{what} CRM user {} ({})", look.user, row.id));
+}
+
+/// Whether the ledger or the outbox has news of the person that is newer than what was read.
+fn is_overtaken(tx: &Tx<'_>, look: &Look<'_>, known: &Membership) -> Result<bool, StoreError> {
+    let begun_at = look.sides.begun_at;
+    Ok(known.since > begun_at || outbox::moved_since(tx, known.id, begun_at)?)
 }
 
 /// Whether what waits in the access lane is not wanted any more: an add of somebody who is not to
@@ -348,7 +363,11 @@ fn is_off(look: &Look<'_>, known: &Membership, decision: &Decision) -> bool {
         look.sides.roster.get(look.user).is_some_and(|user| user.standing == Standing::Active);
     let adds = decision.steps.iter().copied().any(invites);
     let asks = decision.steps.iter().any(|step| matches!(step, Step::Portal(_)));
-    (known.state == State::Wanted && !adds) || (active && !asks)
+    let forbidden = matches!(
+        decision.verdict,
+        Verdict::HeldByDowngrade | Verdict::Succeeded | Verdict::Conflict | Verdict::Home(..)
+    );
+    (known.state == State::Wanted && !adds) || (active && !asks) || forbidden
 }
 
 enum Relation {
@@ -362,7 +381,7 @@ fn relation(sides: &Sides, other: &Membership) -> Relation {
     let gone = if sides.complete {
         sides.roster.get(&other.crm_user_id).is_none_or(|row| row.standing != Standing::Active)
     } else {
-        other.suspected_at.is_some() || !other.is_live()
+        other.suspected_at.is_some() || matches!(other.state, State::Removed | State::RemovalStaged)
     };
     if gone { Relation::Predecessor } else { Relation::Rival }
 }

@@ -36,21 +36,22 @@ impl Engine {
             .iter()
             .filter(|row| due(row).is_some_and(|at| at <= now))
             .map(|row| row.id)
-            .take(PEOPLE_PER_TRANSACTION)
             .collect();
-        let (engine, organization) = (self.clone(), organization.clone());
-        self.inner
-            .store
-            .write("invitation clock", move |tx| {
-                let Some(host) = engine.host(&organization) else { return Ok(()) };
-                let mut overdue = Vec::new();
-                for id in ids {
-                    let Some(row) = ledger::get(tx, id)? else { continue };
-                    engine.tick_one(tx, host, row, &mut overdue, now)?;
-                }
-                engine.tell_overdue(tx, host, &overdue, now)
-            })
-            .await?;
+        for some in ids.chunks(PEOPLE_PER_TRANSACTION) {
+            let (engine, organization, some) = (self.clone(), organization.clone(), some.to_vec());
+            self.inner
+                .store
+                .write("invitation clock", move |tx| {
+                    let Some(host) = engine.host(&organization) else { return Ok(()) };
+                    let mut overdue = Vec::new();
+                    for id in some {
+                        let Some(row) = ledger::get(tx, id)? else { continue };
+                        engine.tick_one(tx, host, row, &mut overdue, now)?;
+                    }
+                    engine.tell_overdue(tx, host, &overdue, now)
+                })
+                .await?;
+        }
         self.wake_outbox(host.id());
         Ok(Step::Worked)
     }

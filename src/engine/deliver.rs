@@ -6,7 +6,8 @@ use crate::domain::budget::Group;
 use crate::domain::letter::{Kind, Notice};
 use crate::domain::membership::{Membership, Origin, State};
 use crate::domain::{
-    Action, Class, Failure, HintKind, MembershipId, Operation, OrgId, PortalVerb, Timestamp,
+    Action, Class, Failure, HintKind, MembershipId, Operation, OrgId, PortalVerb, Standing,
+    Timestamp,
 };
 use crate::logic::plan::classify;
 use crate::store::audit::{self, Entry};
@@ -138,7 +139,7 @@ impl Engine {
             return Ok(Ok(Effect::Needless("the membership is not wanted any more")));
         }
         if matches!(verb, PortalVerb::RemoveExternal | PortalVerb::Restrict) {
-            match self.second_key(host, &row).await {
+            match self.second_key(host, &row, action.guarded).await {
                 Ok(None) => {}
                 Ok(Some(why)) => return Ok(Ok(Effect::Needless(why))),
                 Err(error) => return Ok(Err(error.failure(self.now()))),
@@ -171,7 +172,11 @@ impl Engine {
         &self,
         host: &Host,
         row: &Membership,
+        guarded: bool,
     ) -> Result<Option<&'static str>, CallError> {
+        if guarded && self.is_active(host, row).await? {
+            return Ok(Some("CRM lists the person as active again"));
+        }
         let mut found = None;
         if let Some(id) = &row.cliq_id {
             found = host.cliq.user(id.as_str()).await?;
@@ -187,6 +192,12 @@ impl Engine {
             Class::Internal => Some("not external: Cliq shows one of the organization's own"),
             Class::Unknown => Some("not external: Cliq does not tell whose person this is"),
         })
+    }
+
+    /// Whether CRM lists the person as active at this moment.
+    async fn is_active(&self, host: &Host, row: &Membership) -> Result<bool, CallError> {
+        let user = host.crm.user(&row.crm_user_id).await?;
+        Ok(user.is_some_and(|user| user.standing == Standing::Active))
     }
 
     async fn book(&self, action: Action, effect: Effect) -> Result<(), StoreError> {
@@ -285,7 +296,11 @@ impl Engine {
                 }
                 "invited"
             }
-            PortalVerb::Restore => "restored",
+            PortalVerb::Restore => {
+                // Asked for once; what Cliq shows next is what it is.
+                row.restricted_by_bridge = false;
+                "restored"
+            }
             PortalVerb::Restrict => {
                 // What an operator asked for is the administrators' choice: no run undoes it (R15).
                 row.restricted_by_bridge = !action.by_operator;

@@ -43,7 +43,7 @@ impl Engine {
         until: Timestamp,
     ) -> Result<Digest, StoreError> {
         let id = host.id();
-        let entered = |state| rows::entered(tx, id, state, from).map(people);
+        let entered = |state| rows::entered(tx, id, state, from).map(|lines| people(&lines));
         let refused = rows::parked(tx, id)?
             .into_iter()
             .map(|line| format!("{}: {}", person(&line), remedy(&line.about)));
@@ -86,7 +86,7 @@ impl Engine {
     }
 }
 
-fn people(lines: Vec<Line>) -> Part {
+fn people(lines: &[Line]) -> Part {
     Part::of(lines.iter().map(person))
 }
 

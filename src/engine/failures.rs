@@ -52,6 +52,7 @@ impl Engine {
                         outbox::settle(tx, action.id, boot, End::Parked(&code, &text), now)?;
                         engine.tell_no_licence(tx, &action, &code, now)?;
                         park_membership(tx, &action, &code, now)?;
+                        engine.tell_parked(tx, &action, &code, now)?;
                         engine.tell_letter_refused(tx, &action, &text, now)?;
                     }
                     Disposition::GiveUp => {
@@ -65,6 +66,32 @@ impl Engine {
             .await?;
         self.wake_outbox(&organization);
         Ok(())
+    }
+
+    /// The portal refuses somebody: one notice a day for each organization and code; who it is
+    /// stands in the memberships.
+    fn tell_parked(
+        &self,
+        tx: &Tx<'_>,
+        action: &Action,
+        code: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        // A "no", and a seat that is not free, are told where they are counted.
+        let told_elsewhere = matches!(code, "declined" | "no_licence");
+        if !matches!(action.operation, Operation::Portal(_)) || told_elsewhere {
+            return Ok(());
+        }
+        let organization = &action.organization;
+        let notice = Notice {
+            title: format!("The portal of {organization} refuses people: {code}"),
+            body: format!(
+                "{}\nWhoever is refused is listed with the cause under memberships. When the cause is \
+                 mended, resync the person.",
+                remedy(code)
+            ),
+        };
+        self.tell_admins(tx, organization, &notice, Cause::default(), now)
     }
 
     /// A letter that the mail server will never take: the person is invited and does not know.
@@ -165,6 +192,7 @@ fn park_membership(
     if let (Some(state), State::Wanted | State::Invited) = (said_no, row.state) {
         row.state = state;
         row.since = now;
+        row.unseen_since = None;
     }
     ledger::put(tx, &row)?;
     let reason = format!("The portal refused: {}", remedy(code));

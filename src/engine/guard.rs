@@ -12,6 +12,9 @@ use crate::logic::guard::{Trip, check};
 use crate::store::outbox::Cause;
 use crate::store::{StoreError, Tx, ledger, removals};
 
+/// People named in one notice; the rest is a number.
+const NAMED_MAX: usize = 20;
+
 /// The removal guard of one organization, as it stands in this transaction.
 pub(super) struct Guard {
     limits: Limits,
@@ -33,6 +36,8 @@ pub(super) struct Bounds {
     pub(super) removals: Guard,
     /// People taken for gone, because two complete listings did not show them.
     pub(super) vanishing: Allowance,
+    /// What only an administrator can do, a line each.
+    pub(super) by_hand: Vec<String>,
 }
 
 impl Bounds {
@@ -112,6 +117,7 @@ impl Engine {
             invitations: Allowance::of(less(limits.max_invites, invited)),
             removals: self.guard(organization, now),
             vanishing: Allowance::of(less(limits.max_removals, vanished)),
+            by_hand: Vec::new(),
         })
     }
 
@@ -151,6 +157,9 @@ impl Engine {
                 ),
             });
         }
+        if !bounds.by_hand.is_empty() {
+            notices.push(by_hand(host.id(), &bounds.by_hand, now));
+        }
         for notice in notices {
             self.tell_admins(tx, host.id(), &notice, Cause::default(), now)?;
         }
@@ -189,6 +198,27 @@ impl Engine {
             ),
         };
         self.tell_admins(tx, host.id(), &notice, Cause::default(), now)
+    }
+}
+
+/// One notice for everybody whom only an administrator can take out or block.
+fn by_hand(organization: &OrgId, lines: &[String], now: Timestamp) -> Notice {
+    let named = lines.iter().take(NAMED_MAX).map(String::as_str).collect::<Vec<_>>().join("\n");
+    let rest = match lines.len().saturating_sub(NAMED_MAX) {
+        0 => String::new(),
+        more => format!("\nand {more} more"),
+    };
+    Notice {
+        title: format!(
+            "To remove or block in CRM Plus: {} of {organization}, {}",
+            lines.len(),
+            now.to_utc().format("%Y-%m-%d %H:%M UTC")
+        ),
+        body: format!(
+            "CRM does not list these people as active any more, and in observe mode no API takes \
+             anybody out. CRM Plus, Admin panel, Users:\n{named}{rest}\nCliq follows CRM Plus; the \
+             bridge sees it with its next listing."
+        ),
     }
 }
 

@@ -5,7 +5,7 @@
 use super::{Engine, Host};
 use crate::domain::letter::{Invitation, Kind};
 use crate::domain::membership::Membership;
-use crate::domain::{Operation, Timestamp};
+use crate::domain::{Lane, Operation, Timestamp};
 use crate::logic::invitation::after_quiet;
 use crate::store::outbox::{self, Cause, NewAction, Queued, Wish};
 use crate::store::{StoreError, Tx, ledger};
@@ -46,7 +46,13 @@ impl Engine {
                 wish: Wish::Planned,
                 not_before,
             };
-            outbox::put(tx, &new, now)?;
+            let letter = new.operation.lane() == Lane::Letter;
+            if let (true, Queued::AlreadyWaiting(_)) = (letter, outbox::put(tx, &new, now)?) {
+                // One of an earlier start is on its way. The next look queues this one.
+                row.sends = 0;
+                ledger::put(tx, row)?;
+                return Ok(());
+            }
         }
         Ok(())
     }
@@ -61,12 +67,16 @@ impl Engine {
         number: u32,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
+        let by_bot = self.has_a_bot_for(host, &row.email);
+        let silent = !by_bot && !self.inner.settings.send_invitations;
+        if silent || outbox::waits(tx, row.id, Lane::Letter)? {
+            return Ok(false);
+        }
         let sends = row.sends;
         row.sends += 1;
         let kind = Kind::Reminder { number };
         self.put_link(tx, row, kind, now)?;
         let invitation = self.invitation(tx, host, row, kind, now)?;
-        let by_bot = self.has_a_bot_for(host, &row.email);
         let operation =
             if by_bot { Operation::BotNotice(invitation) } else { Operation::Letter(invitation) };
         let new = NewAction {
@@ -76,7 +86,7 @@ impl Engine {
             reason: "No answer yet: the person is reminded.",
             cause: Cause::default(),
             wish: Wish::Planned,
-            not_before: now,
+            not_before: after_quiet(now, &row.time_zone, &self.inner.settings.timing),
         };
         if let Queued::AlreadyWaiting(_) = outbox::put(tx, &new, now)? {
             row.sends = sends;

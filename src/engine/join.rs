@@ -76,6 +76,8 @@ impl Engine {
             (JoinView::Open(_), Some(before)) => {
                 let mut row = before.clone();
                 (row.state, row.since, row.overdue_told) = (State::Declined, now, false);
+                // Not one that a listing missed: that would be undone when it is shown again.
+                row.unseen_since = None;
                 ledger::put(tx, &row)?;
                 let reason = "Declined on the page of the invitation.";
                 for lane in [Lane::Letter, Lane::Notice] {

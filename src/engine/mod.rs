@@ -192,6 +192,7 @@ struct Inner {
     refused: accept::Refused,
     subscribers: notices::Subscribers,
     inviters: channels::Inviters,
+    parts: channels::Parts,
 }
 
 impl Engine {
@@ -215,6 +216,7 @@ impl Engine {
             refused: accept::Refused::default(),
             subscribers: notices::Subscribers::default(),
             inviters: channels::Inviters::default(),
+            parts: channels::Parts::default(),
         };
         Self { inner: Arc::new(inner) }
     }

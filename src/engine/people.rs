@@ -11,8 +11,8 @@ use super::facts::Sides;
 use super::{Desk, Engine, Host};
 use crate::domain::letter::Notice;
 use crate::domain::{
-    Accepted, Class, CrmUser, CrmUserId, Email, HintKind, Home, Membership, OrgId, Timestamp, Who,
-    Zuid,
+    Accepted, Class, CliqUser, CrmUser, CrmUserId, Email, HintKind, Home, Membership, OrgId,
+    Presence, Timestamp, Who, Zuid,
 };
 use crate::logic::home::{self, Shown};
 use crate::logic::plan::{Verdict, classify};
@@ -84,7 +84,11 @@ impl Engine {
             .store
             .read(move |tx| {
                 let Some(host) = engine.host(&id) else { return Ok(people::Difference::default()) };
-                let internal = |row: &&_| classify(&host.policy, row) == Class::Internal;
+                // A deactivated account, or one not taken up, is nobody's home.
+                let internal = |row: &&CliqUser| {
+                    classify(&host.policy, row) == Class::Internal
+                        && matches!(row.presence, Presence::Active | Presence::Unknown)
+                };
                 let listed = sides.directory.iter().filter(internal).map(|row| Internal {
                     cliq_id: row.id.clone(),
                     zuid: row.zuid.clone(),

@@ -334,7 +334,7 @@ impl Engine {
         for row in &rows {
             let me = people::party(&row.organization, &row.crm_user_id);
             for (conflict, _) in people::conflicts(tx, &[&me, sight.who.key()])? {
-                let home = self.contradiction(&conflict, &me, &sight.home);
+                let home = contradiction(&conflict, &me, &sight.home);
                 conflicts.insert(conflict, home);
             }
         }
@@ -379,16 +379,16 @@ impl Engine {
             sentence: home::sentence(home),
         }
     }
+}
 
-    /// What a stored conflict says, seen from one side.
-    fn contradiction(&self, conflict: &Conflict, me: &str, home: &Home) -> Home {
-        let other = if conflict.one == me { &conflict.other } else { &conflict.one };
-        let other = people::of_party(other).map_or_else(|| OrgId::new(other.as_str()), |of| of.0);
-        match conflict.kind.as_str() {
-            "two_persons" => Home::TwoPersons(other),
-            "two_addresses" => Home::TwoAddresses(other),
-            _ => home.clone(),
-        }
+/// What a stored conflict says, seen from one side.
+fn contradiction(conflict: &Conflict, me: &str, home: &Home) -> Home {
+    let other = if conflict.one == me { &conflict.other } else { &conflict.one };
+    let other = people::of_party(other).map_or_else(|| OrgId::new(other.as_str()), |of| of.0);
+    match conflict.kind.as_str() {
+        "two_persons" => Home::TwoPersons(other),
+        "two_addresses" => Home::TwoAddresses(other),
+        _ => home.clone(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! From hints to intentions: read the people fresh, plan, and queue, in one transaction each.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,12 +8,13 @@ use super::apply::Look;
 use super::facts::{ReadError, Sides, listing_is_cheaper};
 use super::{Desk, Engine, Host, Step};
 use crate::domain::letter::Notice;
-use crate::domain::{Disposition, Failure, HintKind, OrgId, Standing, State};
+use crate::domain::policy::OrgState;
+use crate::domain::{Disposition, Failure, HintKind, MembershipId, OrgId, Standing, State};
 use crate::logic::plan::Verdict;
 use crate::logic::retry::{Attempts, disposition};
 use crate::store::hints::{self, Claim, ClaimedHint, Postponed};
 use crate::store::outbox::Cause;
-use crate::store::{StoreError, ledger, orgs};
+use crate::store::{StoreError, Tx, ledger, orgs};
 use crate::zoho::Priority;
 
 /// How long to wait for a row that an event announced: the CRM lags its own events (design section
@@ -25,6 +27,9 @@ const LOOK_AGAIN: [Duration; 3] =
 /// credentials work: as long as the quarantine has lasted, within these bounds. What Zoho refuses
 /// once by mistake is over soon; what it refuses for good is not asked for all the time.
 const PROBE_AFTER: (Duration, Duration) = (Duration::from_secs(30), Duration::from_mins(15));
+
+/// Most pages, of both sides, of a listing that hints may wait for: half a minute of Cliq's budget.
+const INLINE_PAGES_MAX: u32 = 12;
 
 /// People planned in one transaction: bounds how long a webhook waits behind a burst.
 const PEOPLE_PER_TRANSACTION: usize = 200;
@@ -54,21 +59,26 @@ impl Engine {
             self.serve_by_listing(host, &hints).await?;
             return Ok(Step::Worked);
         }
-        let mut left = Vec::new();
+        let (mut left, mut wants_run) = (Vec::new(), false);
         for hint in &hints {
             match self.look_at(host, &hint.crm_user_id).await {
                 Ok(sides) => {
                     self.note_good_read(host).await?;
-                    if is_gone(hint, &sides) && self.is_known(host, hint).await? {
+                    let gone = is_gone(hint, &sides) && self.is_known(host, hint).await?;
+                    if gone && !is_large(&state) {
                         left.push(hint.clone());
                     } else {
                         self.settle_hints(host, std::slice::from_ref(hint), &sides).await?;
+                        wants_run |= gone;
                     }
                 }
                 Err(error) => {
                     self.postpone_all(host, std::slice::from_ref(hint), error).await?;
                 }
             }
+        }
+        if wants_run {
+            self.reconcile(organization).await?;
         }
         if !left.is_empty() {
             self.serve_by_listing(host, &left).await?;
@@ -148,6 +158,8 @@ impl Engine {
                 .write("resolve", move |tx| {
                     let Some(host) = engine.host(&organization) else { return Ok(()) };
                     let mut bounds = engine.bounds(tx, &organization, now)?;
+                    let leavers = engine.leavers(tx, host, &some, &sides)?;
+                    bounds.removals.close_over(tx, &leavers)?;
                     for hint in &some {
                         let mut absent = sides.roster.get(&hint.crm_user_id).is_none();
                         // A row that its own event announced is not missed before its time.
@@ -182,6 +194,30 @@ impl Engine {
         }
         self.wake_outbox(host.id());
         Ok(())
+    }
+
+    /// Whose access these hints are about to take, so that what is too much is held as a whole.
+    /// Usually nobody's: then nothing is decided twice.
+    fn leavers(
+        &self,
+        tx: &Tx<'_>,
+        host: &Host,
+        hints: &[ClaimedHint],
+        sides: &Sides,
+    ) -> Result<BTreeSet<MembershipId>, StoreError> {
+        let active = |hint: &&ClaimedHint| {
+            let user = sides.roster.get(&hint.crm_user_id);
+            user.is_some_and(|user| user.standing == Standing::Active)
+        };
+        let mut leavers = BTreeSet::new();
+        for hint in hints.iter().filter(|hint| !active(hint)) {
+            let (user, now) = (&hint.crm_user_id, self.now());
+            let cause = Cause::default();
+            let look = Look { host, user, sides, cause, rearm: false, now };
+            let (known, decision, _) = self.decide(tx, &look)?;
+            leavers.extend(known.filter(|_| decision.guarded).map(|row| row.id));
+        }
+        Ok(leavers)
     }
 
     /// A failed read says nothing about anybody: the hints wait, and never die.
@@ -284,6 +320,12 @@ impl Engine {
         self.wake_outbox(host.id());
         Ok(())
     }
+}
+
+/// Whether a listing would keep the organization's other hints waiting for minutes: then a run does
+/// it, at its own desk.
+fn is_large(state: &OrgState) -> bool {
+    state.crm_pages.unwrap_or(0) + state.cliq_pages.unwrap_or(0) > INLINE_PAGES_MAX
 }
 
 /// Whether a user who is said to be leaving is gone from CRM, which takes a complete listing to

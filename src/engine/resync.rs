@@ -354,7 +354,7 @@ impl Engine {
                     if let Some(known) = known.filter(|_| takes) {
                         all.removals.insert(known.id);
                     }
-                    all.vanishing += usize::from(decision.vanished);
+                    all.vanishing += usize::from(decision.vanished) + guests.left;
                     all.changed += u32::from(decision.ledger.is_some());
                     *all.verdicts.entry(decision.verdict.word()).or_default() += 1;
                 }

@@ -88,7 +88,7 @@ impl Engine {
     }
 
     /// Opens a run over the organization, unless one is going on. False if one is.
-    async fn reconcile(&self, organization: &OrgId) -> Result<bool, StoreError> {
+    pub(super) async fn reconcile(&self, organization: &OrgId) -> Result<bool, StoreError> {
         let id = organization.clone();
         if self.inner.store.read(move |tx| runs::is_open(tx, &id)).await? {
             return Ok(false);

@@ -109,7 +109,7 @@ impl Engine {
             Verb::Release => {
                 let why = "the bridge does not own the membership any more";
                 let boot = self.inner.boot;
-                for lane in [Lane::Access, Lane::Licence] {
+                for lane in [Lane::Access, Lane::Licence, Lane::Letter, Lane::Notice] {
                     outbox::withdraw(tx, row.id, lane, boot, why, now)?;
                 }
                 settled(tx, row, verb, |row| row.origin = Origin::Present, now)

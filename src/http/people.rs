@@ -9,7 +9,9 @@ use serde_json::{Value, json};
 
 use super::admin::{Answer, bad_query, shown, store};
 use super::{Doors, Problem, page};
-use crate::engine::{Confirmed, Found, PersonView, limits, not_applicable, surface_only};
+use crate::engine::{
+    Confirmed, Found, PersonLine, PersonView, limits, not_applicable, surface_only,
+};
 
 fn nobody() -> Problem {
     Problem::new(
@@ -66,7 +68,7 @@ pub(super) async fn people(
     let limit = page::limit(query.limit)?;
     let after = page::cursor(query.cursor.as_deref())?;
     let rows = doors.engine.people(query.q, after, limit + 1).await.map_err(store)?;
-    Ok(Json(page::wrap(rows, limit, |row| row.row())))
+    Ok(Json(page::wrap(rows, limit, PersonLine::row)))
 }
 
 /// `GET /api/v1/limits`

@@ -96,7 +96,8 @@ impl Throttle {
 impl Rate {
     /// When a bucket that is full at `full_at` will be full after one more request.
     fn take(self, full_at: Timestamp, now: Timestamp) -> Result<Timestamp, Duration> {
-        let full_at = full_at.max(now) + self.every;
+        // A clock that was set back must not shut the door for as long.
+        let full_at = full_at.clamp(now, now + self.every * self.burst) + self.every;
         let over = full_at.since(now).saturating_sub(self.every * self.burst);
         if over.is_zero() { Ok(full_at) } else { Err(over) }
     }

@@ -42,7 +42,8 @@ pub fn next(row: &Membership, timing: &Timing, observe: bool) -> Option<(Timesta
 
 fn reminder(row: &Membership, invited_at: Timestamp, timing: &Timing) -> Option<(Timestamp, Due)> {
     let number = row.reminded + 1;
-    if number > timing.reminders || row.sends == 0 {
+    // Whoever seems to be leaving is not asked to come.
+    if number > timing.reminders || row.sends == 0 || row.suspected_at.is_some() {
         return None;
     }
     let at = invited_at + timing.remind_every * number;

@@ -146,6 +146,23 @@ pub fn refuse(
     Ok(())
 }
 
+/// Takes one refusal back, if it is the last one noted. True if it was.
+pub fn retract(
+    tx: &Tx<'_>,
+    organization: &OrgId,
+    channel: &str,
+    code: &str,
+) -> Result<bool, StoreError> {
+    let changed = tx
+        .sql()
+        .prepare_cached(
+            "UPDATE channels SET refused = NULL
+             WHERE organization = ?1 AND channel = ?2 AND refused = ?3",
+        )?
+        .execute([organization.as_str(), channel, code])?;
+    Ok(changed == 1)
+}
+
 /// Lets every refused channel of the organization be tried again: an operator asks.
 pub fn forgive(tx: &Tx<'_>, organization: &OrgId) -> Result<(), StoreError> {
     tx.sql()

@@ -110,6 +110,21 @@ pub fn of_person(
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
+/// Whether the CRM user has a row of their own for the channel.
+pub fn exists(
+    tx: &Tx<'_>,
+    organization: &OrgId,
+    channel: &str,
+    user: &CrmUserId,
+) -> Result<bool, StoreError> {
+    Ok(tx
+        .sql()
+        .prepare_cached(
+            "SELECT 1 FROM guests WHERE organization = ?1 AND channel = ?2 AND crm_user_id = ?3",
+        )?
+        .exists([organization.as_str(), channel, user.as_str()])?)
+}
+
 /// Every guest of one channel, in the order of their memberships.
 pub fn of_channel(
     tx: &Tx<'_>,

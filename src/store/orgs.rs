@@ -5,7 +5,7 @@ use rusqlite::{OptionalExtension, params};
 
 use super::{StoreError, Tx};
 use crate::domain::policy::{OrgState, Quarantine};
-use crate::domain::{CrmUserId, OrgId, Roster, Subscription, Timestamp};
+use crate::domain::{CrmUserId, OrgId, Roster, Subscription, Timestamp, Zuid};
 
 /// The organization's state; the default for one never seen.
 pub fn state(tx: &Tx<'_>, organization: &OrgId) -> Result<OrgState, StoreError> {
@@ -156,8 +156,7 @@ pub fn good_read(tx: &Tx<'_>, organization: &OrgId, now: Timestamp) -> Result<bo
     Ok(was)
 }
 
-/// The zuid of our own user in the organization: `None` before it was asked for, empty when CRM does
-/// not tell it usefully.
+/// The zuid of our own user in the organization, as last asked for; `None` when CRM did not tell it.
 pub fn own_zuid(tx: &Tx<'_>, organization: &OrgId) -> Result<Option<String>, StoreError> {
     Ok(tx
         .sql()
@@ -167,12 +166,16 @@ pub fn own_zuid(tx: &Tx<'_>, organization: &OrgId) -> Result<Option<String>, Sto
         .flatten())
 }
 
-/// Remembers the zuid of our own user.
-pub fn set_own_zuid(tx: &Tx<'_>, organization: &OrgId, zuid: &str) -> Result<(), StoreError> {
+/// Remembers the zuid of our own user, for as long as the process has these credentials.
+pub fn set_own_zuid(
+    tx: &Tx<'_>,
+    organization: &OrgId,
+    zuid: Option<&Zuid>,
+) -> Result<(), StoreError> {
     ensure(tx, organization)?;
     tx.sql().execute(
         "UPDATE organizations SET own_zuid = ?2 WHERE id = ?1",
-        [organization.as_str(), zuid],
+        params![organization.as_str(), zuid.map(Zuid::as_str)],
     )?;
     Ok(())
 }

@@ -26,24 +26,31 @@ pub fn counted(
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// People who are ours and in Cliq, or on the way into it.
+/// People who are ours and in Cliq, or on the way into it, and those whom we invited to a channel: such
+/// an invitation is ours whatever the origin of the membership.
 pub fn owned(tx: &Tx<'_>, organization: &OrgId) -> Result<BTreeSet<MembershipId>, StoreError> {
     let mut statement = tx.sql().prepare_cached(
         "SELECT id FROM memberships WHERE organization = ?1
            AND origin IN ('made', 'expected', 'adopted')
-           AND state IN ('invited', 'joined', 'restricted', 'removal_staged')",
+           AND state IN ('invited', 'joined', 'restricted', 'removal_staged')
+         UNION SELECT membership_id FROM guests WHERE organization = ?1
+           AND membership_id IS NOT NULL AND invited_at IS NOT NULL
+           AND state IN ('wanted', 'invited', 'awaiting_signup', 'signed_up', 'joined', 'expired')",
     )?;
     let rows = statement.query_map([organization.as_str()], |row| row.get(0).map(MembershipId))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// People who vanished from Cliq by themselves since `from`.
+/// People who vanished from Cliq by themselves since `from`, or from a channel, each channel counted.
 pub fn vanished(tx: &Tx<'_>, organization: &OrgId, from: Timestamp) -> Result<usize, StoreError> {
     Ok(tx
         .sql()
         .prepare_cached(
-            "SELECT count(*) FROM memberships WHERE organization = ?1 AND unseen_since IS NOT NULL
-               AND state IN ('left', 'declined', 'expired') AND since >= ?2",
+            "SELECT (SELECT count(*) FROM memberships
+                     WHERE organization = ?1 AND unseen_since IS NOT NULL
+                       AND state IN ('left', 'declined', 'expired') AND since >= ?2)
+                  + (SELECT count(*) FROM guests
+                     WHERE organization = ?1 AND state = 'left' AND since >= ?2)",
         )?
         .query_row(params![organization.as_str(), from.millis()], |row| {
             row.get::<_, i64>(0).map(|count| usize::try_from(count).unwrap_or(usize::MAX))

@@ -105,7 +105,7 @@ impl Client {
         Ok(listed.rows.iter().filter_map(read_channel).collect())
     }
 
-    /// One channel by id; `None` when there is none.
+    /// One channel by id; `None` when there is none. Tried like a page of a listing.
     ///
     /// # Errors
     /// See [`CallError`]; never "not there".
@@ -115,7 +115,7 @@ impl Client {
             Err(CallError::Refused { code, .. }) if code == BAD_PATH => return Ok(None),
             Err(error) => return Err(error),
         };
-        let body = match self.account.read(Group::Channels, Priority::Webhook, &ask).await {
+        let body = match self.account.read_page(Group::Channels, Priority::Webhook, &ask).await {
             Err(CallError::Refused { code, status, .. }) if is_absence(&code, status) => {
                 return Ok(None);
             }

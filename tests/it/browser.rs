@@ -75,7 +75,7 @@ async fn assert_open_to_everybody(browser: &Browser, what: &str) {
 
 /// Follows the sandbox's own join page to its end.
 async fn join_in_cliq(browser: &Browser) {
-    browser.click("form button").await;
+    browser.follow("form button").await;
     assert!(browser.text("body").await.contains("has joined"), "{}", browser.text("body").await);
 }
 
@@ -90,7 +90,7 @@ async fn r10_r11_r12_r49_from_the_letter_to_cliq_and_joined_is_what_is_seen_ther
     for part in ["external user with limited access", "What limited access means"] {
         assert!(said.contains(part), "{part} in {said}");
     }
-    browser.click(JOIN).await;
+    browser.follow(JOIN).await;
     let target = bridge.membership("birch", JOY).await["join_url"].as_str().unwrap().to_owned();
     assert_eq!(browser.url().await, target, "the portal's own address");
     let row = bridge.cliq_row("birch", JOY).await.unwrap();
@@ -116,7 +116,7 @@ async fn g3_declining_says_so_and_ends_the_mails() {
     let bridge = Setup::demo().reachable().with("schedule", daily).start().await;
     let link = joy(&bridge).await;
     browser.open(&link).await;
-    browser.click(DECLINE).await;
+    browser.follow(DECLINE).await;
     assert!(browser.text("main").await.contains("You have declined"));
     assert_eq!(bridge.membership("birch", JOY).await["state"], "declined");
     // A second look, by the address and by the form, is no second answer.
@@ -161,7 +161,7 @@ async fn r10_scanners_and_browsers_that_fetch_ahead_change_nothing() {
     assert_eq!(before, (bridge.sandbox("/state").await, bridge.membership("birch", JOY).await));
     assert_eq!(bridge.journal().await.0.len(), entries, "Zoho heard of none of it");
     browser.open(&link).await;
-    browser.click(JOIN).await;
+    browser.follow(JOIN).await;
     assert!(browser.url().await.contains("/sandbox/join/"), "the link is as good as before");
     browser.quit().await;
     bridge.finish().await;
@@ -188,7 +188,7 @@ async fn a_keyboard_is_enough() {
     };
     assert_eq!(stop["ring"], true, "the focus is in sight");
     assert!(stops.is_empty(), "Join comes first: {stops:#?}");
-    browser.press(ENTER).await;
+    browser.follow_key(ENTER).await;
     assert!(browser.url().await.contains("/sandbox/join/"), "{}", browser.url().await);
     browser.quit().await;
     bridge.finish().await;
@@ -202,10 +202,10 @@ async fn nothing_needs_a_script() {
     browser.open_text(probe).await;
     assert_eq!(browser.title().await, "off", "the pages' scripts do not run");
     browser.open(&joy(&bridge).await).await;
-    browser.click(JOIN).await;
+    browser.follow(JOIN).await;
     join_in_cliq(&browser).await;
     browser.open(&invited(&bridge, ADA, ["Ada", "Lind"]).await).await;
-    browser.click(DECLINE).await;
+    browser.follow(DECLINE).await;
     assert!(browser.text("main").await.contains("You have declined"));
     assert_eq!(bridge.cliq_row("birch", JOY).await.unwrap()["status"], "active");
     browser.quit().await;
@@ -281,7 +281,7 @@ async fn the_documentation_shows_what_people_see() {
     browser.open_text(&letter).await;
     pictures(&browser, "letter", 640).await;
     browser.open(&link).await;
-    browser.click(DECLINE).await;
+    browser.follow(DECLINE).await;
     pictures(&browser, "declined", 860).await;
     browser.quit().await;
     bridge.finish_with_leftovers("Cliq still shows the invitation").await;

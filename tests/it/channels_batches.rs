@@ -68,6 +68,43 @@ async fn one_refused_among_a_hundred_is_found_by_halving_and_the_others_are_in()
 }
 
 #[tokio::test]
+async fn a_refusal_of_everybody_is_known_after_a_few_calls_and_forgiven_by_a_resync() {
+    let bridge = Setup::demo()
+        .world("acme", EXT)
+        .people(crowd("acme", 100, "free"))
+        .with("acme", &mapped(&["ext"]))
+        .start()
+        .await;
+    let refusal = json!({ "kind": "status", "status": 400, "body": { "code": "member_add_failed", "message": "m" } });
+    bridge.fault("cliq.members.add", json!({ "times": null }), refusal).await;
+    bridge.run("acme").await;
+    let calls = bridge.calls("cliq.members.add").await;
+    assert!((2..=10).contains(&calls), "{calls} calls");
+    for number in [0, 1, 99] {
+        let guest = bridge.guest(&address(number), "ext").await;
+        let cause = guest["parked"].as_str().unwrap().to_owned();
+        assert!(cause.starts_with("refused_for_all:member_add_failed"), "{cause}");
+    }
+    assert_eq!(bridge.notices("Channel ext of acme").await, 1);
+    bridge.clear_faults().await;
+    bridge.run("acme").await;
+    assert_eq!(bridge.invited("ext").await.len(), 100);
+    bridge.finish().await;
+}
+
+#[tokio::test]
+async fn people_whom_crm_does_not_list_together_are_read_one_by_one() {
+    let bridge = one_channel().start().await;
+    let refusal = json!({ "kind": "status", "status": 400, "body": { "code": "INVALID_DATA", "message": "m" } });
+    bridge.added("acme", BO).await;
+    bridge.added("acme", EVE).await;
+    bridge.fault("crm.users.list", json!({ "times": 2 }), refusal).await;
+    bridge.settle().await;
+    assert_eq!(bridge.invited("ext").await, [BO, EVE]);
+    bridge.finish().await;
+}
+
+#[tokio::test]
 async fn r48_a_lost_answer_is_repeated_once_and_never_more() {
     for (times, mails, parked) in [(1, 2, false), (2, 2, true), (5, 2, true)] {
         let bridge = one_channel().start().await;

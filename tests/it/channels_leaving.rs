@@ -42,12 +42,56 @@ async fn who_is_not_meant_any_more_is_taken_out_once() {
     assert_eq!(bridge.members("ext").await, [ADMIN]);
     assert_eq!(bridge.guest(EVE, "ext").await["state"], "removed");
     assert_eq!(bridge.membership("acme", EVE).await["state"], "invited", "the membership stays");
-    // Meant again: that takes an operator, or another generation.
+    // Meant again: not at once, but once after a day.
     change(&bridge, &eve, json!({ "profile": "Partner" })).await;
     for _ in 0..3 {
         bridge.run("acme").await;
     }
     assert_eq!(bridge.channel_mails(EVE).await, 1);
+    bridge.clock.advance(DAY);
+    for _ in 0..3 {
+        bridge.run("acme").await;
+    }
+    assert_eq!(bridge.channel_mails(EVE).await, 2);
+    assert_eq!(bridge.calls("cliq.members.remove").await, 1);
+    bridge.finish_with_leftovers("the membership was not followed").await;
+}
+
+#[tokio::test]
+async fn an_operators_resync_of_the_person_is_one_new_invitation() {
+    let bridge = partners().start().await;
+    let eve = joined(&bridge, EVE).await;
+    change(&bridge, &eve, json!({ "profile": "Standard" })).await;
+    bridge.run("acme").await;
+    assert_eq!(bridge.members("ext").await, [ADMIN]);
+    change(&bridge, &eve, json!({ "profile": "Partner" })).await;
+    for _ in 0..3 {
+        bridge.resync(json!({ "organization": "acme", "user": EVE })).await;
+        bridge.settle().await;
+    }
+    assert_eq!(bridge.invited("ext").await, [EVE]);
+    assert_eq!(bridge.channel_mails(EVE).await, 2);
+    bridge.finish().await;
+}
+
+#[tokio::test]
+async fn r57_whom_another_hand_brought_back_is_not_taken_out_again() {
+    const OPEN: &str = r#"channels = [{ id = "T1", unique_name = "ext", name = "Ext",
+      level = "external", add_participant = { member = true } }]"#;
+    const DAN: &str = "dan@oak.example";
+    let bridge =
+        Setup::demo().world("acme", OPEN).people(PEOPLE).with("acme", PARTNERS).start().await;
+    joined(&bridge, DAN).await;
+    let eve = joined(&bridge, EVE).await;
+    change(&bridge, &eve, json!({ "profile": "Standard" })).await;
+    bridge.run("acme").await;
+    assert_eq!(bridge.members("ext").await, [ADMIN, DAN]);
+    let add = json!({ "by": DAN, "email": EVE, "context": "home" });
+    bridge.act("/organizations/acme/channels/ext/guest-add", &add).await;
+    for _ in 0..3 {
+        bridge.run("acme").await;
+    }
+    assert_eq!(bridge.members("ext").await, [ADMIN, DAN, EVE]);
     assert_eq!(bridge.calls("cliq.members.remove").await, 1);
     bridge.finish().await;
 }
@@ -190,7 +234,7 @@ async fn the_guard_holds_channel_removals_as_a_whole() {
 }
 
 #[tokio::test]
-async fn g16_deactivated_loses_the_channel_and_nobody_is_mailed_when_it_ends() {
+async fn g16_deactivated_is_restricted_and_keeps_the_channel() {
     let bridge = partners().start().await;
     let eve = joined(&bridge, EVE).await;
     bridge.act(&format!("/organizations/acme/members/{EVE}/accept"), &Value::Null).await;
@@ -198,13 +242,20 @@ async fn g16_deactivated_loses_the_channel_and_nobody_is_mailed_when_it_ends() {
     change(&bridge, &eve, json!({ "status": "inactive" })).await;
     bridge.announce("acme", &eve).await;
     bridge.settle().await;
-    assert_eq!(bridge.members("ext").await, [ADMIN]);
+    for _ in 0..3 {
+        bridge.run("acme").await;
+    }
+    assert_eq!(bridge.members("ext").await, [ADMIN, EVE]);
     assert_eq!(bridge.cliq_row("acme", EVE).await.unwrap()["status"], "inactive");
     change(&bridge, &eve, json!({ "status": "active" })).await;
     bridge.announce("acme", &eve).await;
     bridge.settle().await;
     bridge.run("acme").await;
-    assert_eq!(bridge.channel_mails(EVE).await, 1);
+    assert_eq!(
+        (bridge.members("ext").await, bridge.channel_mails(EVE).await),
+        (vec![ADMIN.to_owned(), EVE.to_owned()], 1)
+    );
+    assert_eq!(bridge.calls("cliq.members.remove").await, 0);
     bridge.finish().await;
 }
 
@@ -264,4 +315,89 @@ async fn a_no_on_the_join_page_takes_the_channel_invitations_back() {
     assert_eq!(bridge.invited("ext").await, [""; 0]);
     assert_eq!(bridge.guest(EVE, "ext").await["state"], "declined");
     bridge.finish_with_leftovers("the portal's own invitation is still open").await;
+}
+
+/// A crowd that was there before the bridge, in the channel by our invitation; answers the CRM ids.
+async fn present_crowd(bridge: &Bridge, count: usize) -> Vec<String> {
+    bridge.run("acme").await;
+    for number in 0..count {
+        bridge.channel_act("ext", "accept", &address(number)).await;
+    }
+    bridge.run("acme").await;
+    let state = bridge.sandbox("/state").await;
+    let acme = rows(&state["organizations"]).find(|org| org["id"] == "acme").unwrap();
+    rows(&acme["crm_users"])
+        .filter(|row| row["profile"] == "Partner")
+        .map(|row| row["id"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+fn crowded(count: usize) -> Setup {
+    Setup::demo().world("acme", EXT).people(crowd("acme", count, "free")).with("acme", PARTNERS)
+}
+
+#[tokio::test]
+async fn the_guard_counts_everybody_whom_we_invited_as_ours() {
+    let bridge = crowded(20).start().await;
+    let ids = present_crowd(&bridge, 20).await;
+    for id in &ids[..2] {
+        change(&bridge, id, json!({ "profile": "Standard" })).await;
+    }
+    bridge.run("acme").await;
+    assert_eq!(bridge.members("ext").await.len(), 19, "two of twenty");
+    assert_eq!(bridge.notices("Removals of acme are held back").await, 0);
+    bridge.finish().await;
+}
+
+#[tokio::test]
+async fn many_who_are_missing_from_a_channel_are_not_noted_as_gone() {
+    let bridge = crowded(8).start().await;
+    present_crowd(&bridge, 8).await;
+    for number in 0..8 {
+        bridge.channel_act("ext", "leave", &address(number)).await;
+    }
+    for _ in 0..4 {
+        bridge.clock.advance(Duration::from_mins(1));
+        bridge.run("acme").await;
+    }
+    assert_eq!(bridge.guest(&address(3), "ext").await["state"], "joined");
+    assert_eq!(bridge.notices("People of acme are missing from Cliq").await, 1);
+    bridge.finish_with_leftovers("the run is held").await;
+}
+
+#[tokio::test]
+async fn r13_no_channel_is_written_to_while_the_organization_is_downgraded() {
+    let bridge = partners().start().await;
+    let eve = joined(&bridge, EVE).await;
+    bridge.paid_type("acme", "free").await;
+    bridge.plan_event("acme", "plan.downgraded").await;
+    bridge.add_with("acme", json!({ "email": BO, "profile": "Partner" })).await;
+    change(&bridge, &eve, json!({ "profile": "Standard" })).await;
+    for _ in 0..3 {
+        bridge.run("acme").await;
+    }
+    assert_eq!(bridge.members("ext").await, [ADMIN, EVE]);
+    assert_eq!(bridge.invited("ext").await, [""; 0]);
+    assert_eq!(bridge.calls("cliq.members.add").await, 1);
+    bridge.finish_with_leftovers("the plan is downgraded").await;
+}
+
+#[tokio::test]
+async fn nobody_is_taken_out_of_a_channel_that_cliq_does_not_show() {
+    let bridge = partners().start().await;
+    let eve = joined(&bridge, EVE).await;
+    bridge.channel_patch("ext", json!({ "admin_role": "none" })).await;
+    bridge.run("acme").await;
+    change(&bridge, &eve, json!({ "profile": "Standard" })).await;
+    for _ in 0..3 {
+        bridge.run("acme").await;
+    }
+    let guest = bridge.guest(EVE, "ext").await;
+    assert_eq!(guest["state"], "joined", "{guest}");
+    assert!(guest["parked"].as_str().unwrap().starts_with("channel_"), "{guest}");
+    assert_eq!(bridge.calls("cliq.members.remove").await, 0);
+    bridge.channel_patch("ext", json!({ "admin_role": "super_admin" })).await;
+    bridge.run("acme").await;
+    assert_eq!(bridge.members("ext").await, [ADMIN], "it is shown again");
+    bridge.finish().await;
 }

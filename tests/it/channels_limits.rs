@@ -320,3 +320,92 @@ other_data_centre = true
     assert_eq!(bridge.invited("ext").await, ["far@away.example"]);
     bridge.finish().await;
 }
+
+const TWO: &str = r#"channels = [
+  { id = "T1", unique_name = "shut", name = "Shut", level = "external" },
+  { id = "T2", unique_name = "ext", name = "Ext", level = "external" },
+]"#;
+
+fn two_channels() -> Setup {
+    Setup::demo().world("acme", TWO).people(PEOPLE).with("acme", &mapped(&["shut", "ext"]))
+}
+
+#[tokio::test]
+async fn r39_a_channel_that_is_not_shown_to_us_any_more_fails_no_run() {
+    let bridge = two_channels().start().await;
+    bridge.run("acme").await;
+    bridge.channel_patch("shut", json!({ "admin_role": "none" })).await;
+    bridge.add("acme", EVE).await;
+    for _ in 0..2 {
+        let run = bridge.run("acme").await;
+        let state = bridge.admin(&format!("/runs/{run}")).await.body["state"].clone();
+        assert!(state == "done" || state == "degraded", "{state}");
+    }
+    assert_eq!(bridge.membership("acme", EVE).await["state"], "invited");
+    assert_eq!(bridge.invited("ext").await, [EVE], "the other channel goes on");
+    let problem = bridge.channel_view("acme", "shut").await["problem"].clone();
+    assert!(problem.is_string(), "{problem}");
+    assert_eq!(bridge.organization("acme").await["quarantined_at"], Value::Null);
+    bridge.channel_patch("shut", json!({ "admin_role": "super_admin" })).await;
+    bridge.run("acme").await;
+    assert_eq!(bridge.invited("shut").await, [EVE]);
+    bridge.finish().await;
+}
+
+#[tokio::test]
+async fn r39_a_403_of_one_channel_fails_no_run_and_quarantines_nobody() {
+    let bridge = two_channels().start().await;
+    bridge.run("acme").await;
+    bridge.add("acme", EVE).await;
+    let forbidden =
+        json!({ "kind": "status", "status": 403, "body": { "code": "forbidden", "message": "m" } });
+    bridge.fault("cliq.members.get", json!({ "times": 1 }), forbidden).await;
+    let run = bridge.run("acme").await;
+    assert_eq!(bridge.admin(&format!("/runs/{run}")).await.body["state"], "done");
+    assert!(cause(&bridge.guest(EVE, "shut").await).starts_with("channel_unreadable"));
+    assert_eq!(bridge.invited("ext").await, [EVE]);
+    assert_eq!(bridge.notices("Channel shut of acme: channel_unreadable").await, 1);
+    bridge.run("acme").await;
+    assert_eq!(bridge.invited("shut").await, [EVE], "it could be read again");
+    assert_eq!(bridge.channel_view("acme", "shut").await["problem"], Value::Null);
+    bridge.finish().await;
+}
+
+#[tokio::test]
+async fn a_refused_read_before_the_call_is_noted_and_waits() {
+    let bridge = one_channel().start().await;
+    let refusal =
+        json!({ "kind": "status", "status": 400, "body": { "code": "odd", "message": "m" } });
+    bridge.fault("cliq.channels.get", json!({ "times": null }), refusal).await;
+    bridge.added("acme", EVE).await;
+    bridge.settle_for(Duration::from_mins(40)).await;
+    let asked =
+        bridge.journal().await.0.iter().filter(|row| row["call"] == "cliq.channels.get").count();
+    assert!((1..=4).contains(&asked), "{asked} reads in forty minutes");
+    let problem = bridge.channel_view("acme", "ext").await["problem"].clone();
+    assert!(problem.as_str().unwrap().starts_with("channel_unreadable"), "{problem}");
+    bridge.clear_faults().await;
+    bridge.settle_for(Duration::from_mins(20)).await;
+    assert_eq!(bridge.invited("ext").await, [EVE]);
+    assert_eq!(bridge.channel_view("acme", "ext").await["problem"], Value::Null);
+    bridge.finish_with_leftovers("the schedule runs on").await;
+}
+
+#[tokio::test]
+async fn a_problem_that_is_gone_is_found_by_the_schedule_alone() {
+    const MINE: &str = r#"channels = [{ id = "T1", unique_name = "ext", name = "Ext",
+      level = "external", admin_role = "member" }]"#;
+    let bridge = Setup::demo()
+        .world("acme", MINE)
+        .people(PEOPLE)
+        .with("acme", &mapped(&["ext"]))
+        .start()
+        .await;
+    bridge.added("acme", EVE).await;
+    bridge.settle().await;
+    assert!(cause(&bridge.guest(EVE, "ext").await).starts_with("permission"));
+    bridge.channel_patch("ext", json!({ "add_participant": { "member": true } })).await;
+    bridge.live_for(Duration::from_hours(26)).await;
+    assert_eq!(bridge.invited("ext").await, [EVE]);
+    bridge.finish_with_leftovers("the schedule runs on").await;
+}

@@ -275,11 +275,15 @@ async fn r7_r8_in_observe_mode_a_leaver_is_a_notice_and_no_call() {
         resync(&bridge).await;
     }
     let notices = bridge.mails("it@bridge.example").await;
-    let said = notices.iter().filter(|mail| mail.subject().contains("To remove in CRM Plus"));
+    let said =
+        notices.iter().filter(|mail| mail.subject().contains("To remove or block in CRM Plus"));
     assert_eq!(said.count(), 1);
     assert_eq!(bridge.journal().await.calls("birch", "portal"), 0);
     bridge.act(&format!("/organizations/birch/members/{BO}/remove"), &Value::Null).await;
-    resync(&bridge).await;
+    for _ in 0..2 {
+        bridge.clock.advance(HOUR);
+        resync(&bridge).await;
+    }
     assert_eq!(state(&bridge, BO).await, "removed");
     bridge.finish().await;
 }

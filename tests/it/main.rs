@@ -8,6 +8,7 @@ mod admin;
 mod browser;
 mod burst;
 mod channels;
+mod channels_articles;
 mod channels_batches;
 mod channels_leaving;
 mod channels_limits;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
+use super::outside::OURS;
 use crate::sandbox::Urls;
 
 /// Made-up secrets, of the forms that the checker demands. They open nothing but the demo.
@@ -25,6 +26,21 @@ const SECRETS: [(&str, &str); 9] = [
     ("birch_refresh", "1000.fake-birch-refresh.token"),
     ("birch_portal", "fake-birch-portal-key"),
 ];
+
+/// Who gets the notices to administrators.
+pub(super) const ADMINISTRATOR: &str = "it@bridge.example";
+
+/// The channel that Acme offers to everybody it hosts.
+const CHANNELS: &str = r#"
+[[organizations.channels]]
+channel = "extsupport"
+when    = { all = true }
+"#;
+
+/// On leap days only: nothing but the story moves, however long the demo stays up.
+const SCHEDULE: &str = r#"[schedule]
+reconcile = "0 0 0 29 2 *"
+poll_plan = "0 0 0 29 2 *""#;
 
 /// Writes configuration and secrets; answers where the configuration is.
 pub(super) fn write(folder: &Path, urls: &Urls, listen: SocketAddr) -> anyhow::Result<PathBuf> {
@@ -68,14 +84,16 @@ secrets  = [{{ id = "demo", file = "secrets/deluge" }}]
 
 [mail]
 smtp   = "{smtp}"
-from   = "Acme Access <access@bridge.example>"
-admins = ["it@bridge.example"]
+from   = "Acme Access <{OURS}>"
+admins = ["{ADMINISTRATOR}"]
+
+{SCHEDULE}
 "#,
         smtp = urls.smtp,
     );
-    for (id, name, crm_org, cliq_org, plan, client) in [
-        ("acme", "Acme Ltd", "60001234", "631836344", "paid", "1000.FAKEACMECLIENT"),
-        ("birch", "Birch Studio", "60005678", "745120981", "free", "1000.FAKEBIRCHCLIENT"),
+    for (id, name, crm_org, cliq_org, plan, client, channels) in [
+        ("acme", "Acme Ltd", "60001234", "631836344", "paid", "1000.FAKEACMECLIENT", CHANNELS),
+        ("birch", "Birch Studio", "60005678", "745120981", "free", "1000.FAKEBIRCHCLIENT", ""),
     ] {
         let portal =
             urls.portal_urls.get(id).with_context(|| format!("the sandbox has no {id}"))?;
@@ -99,7 +117,7 @@ cliq_url      = "{cliq}"
 client_id     = "{client}"
 client_secret = {{ file = "secrets/{id}_client" }}
 refresh_token = {{ file = "secrets/{id}_refresh" }}
-"#,
+{channels}"#,
             accounts = urls.accounts_url,
             api = urls.api_url,
             cliq = urls.cliq_url,

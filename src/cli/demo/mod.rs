@@ -5,9 +5,11 @@
 //! reads what the sandbox's journal and mailboxes saw. The daemon is the one that `serve` runs.
 
 mod files;
+mod judge;
 mod outside;
 mod report;
 mod story;
+mod terminal;
 
 use std::sync::Arc;
 
@@ -45,7 +47,7 @@ pub(super) async fn run(options: &DemoOptions) -> anyhow::Result<Outcome> {
         () = signals.next() => bail!("ended before the story was told"),
     };
     let report = match told {
-        Ok(seconds) => report::collect(&stage, places, seconds).await?,
+        Ok(told) => report::collect(&stage, places, &told).await?,
         Err(error) => {
             running.stop().await;
             zoho.stop().await;

@@ -1,5 +1,5 @@
-//! What the story can do from outside: post webhooks, ask the admin API, and be the people and
-//! administrators of the sandbox.
+//! What the story can do from outside: post webhooks, ask the admin API, open join pages, and be
+//! the people and administrators of the sandbox.
 
 use std::sync::Arc;
 
@@ -15,6 +15,12 @@ use crate::domain::scheme::{Encoding, Hash, Scheme, SigningKey};
 use crate::logic::signature;
 use crate::sandbox::Urls;
 
+/// The address the bridge writes from; Zoho's own mails come from another.
+pub(super) const OURS: &str = "access@bridge.example";
+
+const JSON: &str = "application/json";
+const FORM: &str = "application/x-www-form-urlencoded";
+
 /// One signed webhook, ready to be posted once or again.
 #[derive(Clone, Debug)]
 pub(super) struct Webhook {
@@ -28,6 +34,7 @@ pub(super) struct Webhook {
 pub(super) struct Stage {
     http: reqwest::Client,
     webhooks: String,
+    join: String,
     admin: String,
     sandbox: String,
     pub(super) clock: Arc<dyn Clock>,
@@ -42,6 +49,7 @@ impl Stage {
         Ok(Self {
             http: client()?,
             webhooks: format!("http://{}/webhooks", running.public),
+            join: format!("http://{}/join/", running.public),
             admin: format!("http://{}/api/v1", running.admin),
             sandbox: format!("{}/sandbox", urls.url.trim_end_matches('/')),
             clock,
@@ -57,12 +65,35 @@ impl Stage {
         crm_org: &str,
         user: (&str, &str),
     ) -> Webhook {
+        let data = json!({ "user": { "id": user.0, "email": user.1 } });
+        self.event(source, event_id, event_type, crm_org, &data)
+    }
+
+    /// CRM Plus was downgraded to its free plan.
+    pub(super) fn downgraded(
+        &self,
+        source: &'static str,
+        event_id: &str,
+        crm_org: &str,
+    ) -> Webhook {
+        let plan = json!({ "product": "crmplus", "from": "crmplus", "to": "free" });
+        self.event(source, event_id, "plan.downgraded", crm_org, &json!({ "plan": plan }))
+    }
+
+    fn event(
+        &self,
+        source: &'static str,
+        event_id: &str,
+        event_type: &str,
+        crm_org: &str,
+        data: &Value,
+    ) -> Webhook {
         let event = json!({
             "event_id": event_id,
             "event_type": event_type,
             "event_time": self.clock.now().to_rfc3339(),
             "organization_id": crm_org,
-            "data": { "user": { "id": user.0, "email": user.1 } },
+            "data": data,
         });
         let secret = match source {
             "crmplus" => signature::decode_standard_secret(CRMPLUS_SECRET).unwrap_or_default(),
@@ -79,7 +110,6 @@ impl Stage {
 
     /// Posts a webhook; answers status and body.
     pub(super) async fn post(&self, webhook: &Webhook) -> anyhow::Result<(u16, Value)> {
-        const JSON: &str = "application/json";
         let scheme = match webhook.source {
             "crmplus" => Scheme::Standard,
             _ => Scheme::Raw {
@@ -110,6 +140,37 @@ impl Stage {
         Ok((status, serde_json::from_str(&answer.text().await?).unwrap_or_default()))
     }
 
+    /// Opens a page as a browser would; answers status and text.
+    pub(super) async fn open(&self, url: &str) -> anyhow::Result<(u16, String)> {
+        let answer = self.http.get(url).send().await?;
+        Ok((answer.status().as_u16(), answer.text().await?))
+    }
+
+    /// Sends a page's form; answers where it leads.
+    pub(super) async fn submit(&self, url: &str, form: &'static str) -> anyhow::Result<String> {
+        let request = self.http.post(url).header("content-type", FORM).body(form);
+        let answer = request.send().await?;
+        let status = answer.status();
+        let location = answer.headers().get("location").and_then(|value| value.to_str().ok());
+        let location = location.with_context(|| format!("{url}: {status} leads nowhere"))?;
+        Ok(location.to_owned())
+    }
+
+    /// The link on a line of its own in the letter that one organization sent to somebody.
+    pub(super) async fn join_page(&self, email: &str, sender: &str) -> anyhow::Result<String> {
+        let boxes = self.sandbox("/mailboxes").await?;
+        let mails = boxes["mailboxes"].as_array().into_iter().flatten();
+        let mails = mails.filter(|mailbox| mailbox["address"] == email);
+        let mut texts = mails
+            .flat_map(|mailbox| mailbox["mails"].as_array().into_iter().flatten())
+            .filter(|mail| mail["from"] == OURS)
+            .filter(|mail| mail["subject"].as_str().is_some_and(|line| line.contains(sender)))
+            .filter_map(|mail| mail["text"].as_str());
+        let link = texts
+            .find_map(|text| text.lines().map(str::trim).find(|line| line.starts_with(&self.join)));
+        link.map(str::to_owned).with_context(|| format!("no letter of {sender} to {email}"))
+    }
+
     /// Reads from the admin API.
     pub(super) async fn admin(&self, path: &str) -> anyhow::Result<Value> {
         let request = self.http.get(format!("{}{path}", self.admin)).bearer_auth(ADMIN_TOKEN);
@@ -126,6 +187,22 @@ impl Stage {
         read(request).await.with_context(|| format!("admin API {path}"))
     }
 
+    /// Everybody whom the ledger has in a mapped channel of an organization: address, and what the
+    /// admin API says of their place there.
+    pub(super) async fn guests(&self, organization: &str) -> anyhow::Result<Vec<(String, Value)>> {
+        let path = format!("/memberships?limit=200&organization={organization}");
+        let listed = self.admin(&path).await?;
+        let mut guests = Vec::new();
+        for row in listed["items"].as_array().into_iter().flatten() {
+            let id = row["id"].as_str().unwrap_or_default();
+            let one = self.admin(&format!("/memberships/{id}")).await?;
+            let email = one["email"].as_str().unwrap_or_default();
+            let channels = one["channels"].as_array().into_iter().flatten();
+            guests.extend(channels.map(|guest| (email.to_owned(), guest.clone())));
+        }
+        Ok(guests)
+    }
+
     /// Reads from the sandbox's own pages.
     pub(super) async fn sandbox(&self, path: &str) -> anyhow::Result<Value> {
         let request = self.http.get(format!("{}{path}", self.sandbox));
@@ -134,11 +211,15 @@ impl Stage {
 
     /// Acts in the sandbox.
     pub(super) async fn act(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
-        let request = self
-            .http
-            .post(format!("{}{path}", self.sandbox))
-            .header("content-type", "application/json")
-            .body(body.to_string());
+        let request = self.http.post(format!("{}{path}", self.sandbox));
+        let request = request.header("content-type", JSON).body(body.to_string());
+        read(request).await.with_context(|| format!("sandbox {path}"))
+    }
+
+    /// Changes something that the sandbox has.
+    pub(super) async fn change(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
+        let request = self.http.patch(format!("{}{path}", self.sandbox));
+        let request = request.header("content-type", JSON).body(body.to_string());
         read(request).await.with_context(|| format!("sandbox {path}"))
     }
 }

@@ -5,11 +5,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::again;
+use super::places::is_refusal;
 use super::replan::Again;
 use super::settle::GuestNote;
 use crate::domain::budget::Group;
 use crate::domain::channel::{Guest, Members, Way};
-use crate::domain::letter::Notice;
 use crate::domain::{
     Action, ActionId, Class, CliqId, CliqUser, CrmUser, CrmUserId, Directory, Email, GuestId,
     Timestamp,
@@ -18,13 +18,12 @@ use crate::engine::{Engine, Host, Step};
 use crate::logic::channels::{FULL, GuestVerdict, NOT_EXTERNAL, room};
 use crate::logic::plan::classify;
 use crate::store::outbox::{self, Batch, Cause};
-use crate::store::{StoreError, Tx, guests, runs};
+use crate::store::{StoreError, Tx, guests, orgs, runs};
 use crate::zoho::channels::{MEMBERS_MAX, People};
 use crate::zoho::{CallError, Permit, Priority};
 
-/// Up to this many people the second key is read one by one; for more, one listing is cheaper
-/// (`GET /users/{id}` allows 16 a minute).
-const SINGLE_READS_MAX: usize = 8;
+/// Pages of a listing of everybody, where none was made yet.
+const UNKNOWN_PAGES: u32 = 8;
 
 /// One person of a batch, ready to go.
 #[derive(Clone, Debug)]
@@ -47,6 +46,8 @@ pub(super) struct Candidate {
 pub(super) struct Fresh {
     pub(super) channel_id: String,
     pub(super) members: Members,
+    /// The list has fewer people than the channel itself says: nobody's absence from it counts.
+    pub(super) short: bool,
     pub(super) crm: BTreeMap<CrmUserId, CrmUser>,
 }
 
@@ -55,6 +56,8 @@ pub(super) struct Call {
     pub(super) channel: String,
     pub(super) channel_id: String,
     pub(super) removes: bool,
+    /// Whether it is a part of a refused one.
+    pub(super) parted: bool,
     pub(super) way: Way,
     pub(super) people: Vec<Candidate>,
 }
@@ -111,14 +114,27 @@ impl Engine {
         let Some(id) = self.channel_id(host.id(), &batch.channel).await? else {
             return Ok(Ok(None));
         };
-        if let Err(error) = self.look_at_channel(host, &batch.channel, &id).await? {
-            return Ok(Err(error));
-        }
-        let members = match host.cliq.members(&id, Priority::Webhook).await {
-            Ok(Some(members)) => members,
-            Ok(None) => return Ok(Ok(None)),
-            Err(error) => return Ok(Err(error)),
+        let looked = match self.look_at_channel(host, &batch.channel, &id).await? {
+            Ok(()) => host.cliq.members(&id, Priority::Webhook).await,
+            Err(error) => Err(error),
         };
+        let members = match looked {
+            Ok(Some(members)) => members,
+            Ok(None) => {
+                self.note_absent(host, &batch.channel).await?;
+                return Ok(Ok(None));
+            }
+            Err(error) => {
+                if is_refusal(&error) {
+                    self.note_readable(host, &batch.channel, Some(&error)).await?;
+                }
+                return Ok(Err(error));
+            }
+        };
+        if self.is_unreadable(host.id(), &batch.channel).await? {
+            self.note_readable(host, &batch.channel, None).await?;
+        }
+        let short = self.is_short(host.id(), &batch.channel, &members).await?;
         let ids = batch.rows.iter().map(|(_, guest)| *guest).collect::<Vec<_>>();
         let users = self
             .inner
@@ -132,7 +148,7 @@ impl Engine {
             })
             .await?;
         Ok(match self.read_users(host, &users).await {
-            Ok(crm) => Ok(Some(Fresh { channel_id: id, members, crm })),
+            Ok(crm) => Ok(Some(Fresh { channel_id: id, members, short, crm })),
             Err(error) => Err(error),
         })
     }
@@ -145,8 +161,14 @@ impl Engine {
     ) -> Result<BTreeMap<CrmUserId, CrmUser>, CallError> {
         let mut found = BTreeMap::new();
         if users.len() > 1 {
-            let listed = host.crm.some(users).await?;
-            found.extend(listed.iter().map(|user| (user.id.clone(), user.clone())));
+            match host.crm.some(users).await {
+                Ok(listed) => {
+                    found.extend(listed.iter().map(|user| (user.id.clone(), user.clone())));
+                }
+                // One of them may be what CRM refuses: each is asked for alone.
+                Err(CallError::Refused { .. }) => {}
+                Err(error) => return Err(error),
+            }
         }
         for user in users {
             if !found.contains_key(user)
@@ -189,6 +211,7 @@ impl Engine {
                     channel: batch.channel,
                     channel_id: fresh.channel_id,
                     removes: batch.removes,
+                    parted: batch.parted,
                     way,
                     people: ready,
                 }))
@@ -241,7 +264,11 @@ impl Engine {
         call: &mut Call,
     ) -> Result<Result<(), CallError>, StoreError> {
         let mut refused = BTreeSet::new();
-        let directory = if call.people.len() > SINGLE_READS_MAX {
+        let id = host.id().clone();
+        let pages = self.inner.store.read(move |tx| orgs::state(tx, &id)).await?.cliq_pages;
+        let pages = usize::try_from(pages.unwrap_or(UNKNOWN_PAGES)).unwrap_or(usize::MAX);
+        // One by one, as long as that takes no more calls than a listing.
+        let directory = if call.people.len() > pages {
             match host.cliq.directory(host.passes(), Priority::Webhook).await {
                 Ok(directory) => Some(directory),
                 Err(error) => return Ok(Err(error)),
@@ -351,15 +378,7 @@ impl Engine {
             .store
             .write("delay batch", move |tx| {
                 if shut {
-                    let notice = Notice {
-                        title: format!("Channels of {organization} cannot be read"),
-                        body: format!(
-                            "{text}\nThe OAuth user needs the scope ZohoCliq.Channels.READ. Nobody \
-                             is invited to a channel or taken out of one until then; what waits is \
-                             tried again every few minutes."
-                        ),
-                    };
-                    engine.tell_admins(tx, &organization, &notice, NO_CAUSE, now)?;
+                    engine.tell_shut(tx, &organization, &text, now)?;
                 }
                 outbox::delay_batch(tx, &ids, at, &text)
             })

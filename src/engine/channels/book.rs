@@ -11,7 +11,9 @@ use crate::domain::letter::Notice;
 use crate::domain::membership::State;
 use crate::domain::{Action, ActionId, Disposition, Failure, HintKind, Timestamp};
 use crate::engine::{Desk, Engine, Host};
-use crate::logic::channels::{FULL, UNANSWERED, concerns_everybody, remedy};
+use crate::logic::channels::{
+    FULL, UNANSWERED, UNANSWERED_MAX, concerns_everybody, everybodys, remedy,
+};
 use crate::logic::retry::{ATTEMPTS_MAX, Attempts, disposition};
 use crate::store::outbox::{self, End};
 use crate::store::{StoreError, Tx, channels, guests, hints, ledger, runs};
@@ -76,6 +78,7 @@ impl Booking<'_> {
     }
 
     fn done(&self, members: Option<&Members>) -> Result<(), StoreError> {
+        self.engine.inner.parts.forget(self.host.id(), self.call);
         for (one, action) in self.people() {
             let ours = self.end(action, End::Done(""))?;
             let Some(before) = guests::get(self.tx, one.guest)? else { continue };
@@ -98,7 +101,10 @@ impl Booking<'_> {
         let row = guest.membership.map(|id| ledger::get(self.tx, id)).transpose()?.flatten();
         let declined = row.is_some_and(|row| row.state == State::Declined);
         let (state, event) = match guest.state {
-            GuestState::Joined => (GuestState::Removed, "channel_removed"),
+            GuestState::Joined => {
+                guest.disown();
+                (GuestState::Removed, "channel_removed")
+            }
             _ if declined => (GuestState::Declined, "channel_cancelled"),
             _ => (GuestState::Removed, "channel_cancelled"),
         };
@@ -178,7 +184,7 @@ impl Booking<'_> {
         for (one, action) in self.people() {
             let Some(before) = guests::get(self.tx, one.guest)? else { continue };
             let text = failure.to_string();
-            if before.unanswered < 2 {
+            if before.unanswered < UNANSWERED_MAX {
                 let (boot, at) = (self.engine.inner.boot, self.now + REPEAT_AFTER);
                 outbox::postpone(self.tx, action, boot, at, true, &text)?;
                 continue;
@@ -204,19 +210,26 @@ impl Booking<'_> {
         for (one, _) in self.people() {
             self.uncount(one)?;
         }
-        // Of a direct add the same code speaks of one person.
-        if self.is_counted() && concerns_everybody(code) {
-            channels::refuse(self.tx, self.host.id(), &self.call.channel, code)?;
-            self.engine.note_problem(self.tx, self.host, &self.call.channel, self.now)?;
-            for (one, action) in self.people() {
-                self.park(one, action, code, text)?;
-            }
-            return Ok(());
+        if !self.call.parted {
+            self.engine.inner.parts.forget(self.host.id(), self.call);
+        }
+        if concerns_everybody(code, self.is_counted()) {
+            return self.refused_to_all(code, text);
         }
         let all: Vec<_> = self.people().collect();
         if let [(one, action)] = all.as_slice() {
             let code = if code == NO_ROOM { FULL } else { code };
-            return self.park(one, action, code, text);
+            let parts = &self.engine.inner.parts;
+            let before = parts.refused(self.host.id(), self.call, code, one.guest);
+            let Some(first) = before.filter(|_| !self.call.removes && code != FULL) else {
+                return self.park(one, action, code, text);
+            };
+            // Two alone, and nobody between them got in: it is not about the people.
+            if let Some(guest) = guests::get(self.tx, first)? {
+                let parked = Some(everybodys(code));
+                guests::put(self.tx, &Guest { parked, ..guest })?;
+            }
+            return self.refused_to_all(code, text);
         }
         let (left, right) = all.split_at(all.len() / 2);
         for half in [left, right] {
@@ -225,6 +238,17 @@ impl Booking<'_> {
                 guests::set_part(self.tx, one.guest, part)?;
                 outbox::postpone(self.tx, action, self.engine.inner.boot, self.now, false, text)?;
             }
+        }
+        Ok(())
+    }
+
+    /// Everybody is refused alike: whoever waits for the channel is not tried.
+    fn refused_to_all(&self, code: &str, text: &str) -> Result<(), StoreError> {
+        let code = everybodys(code);
+        channels::refuse(self.tx, self.host.id(), &self.call.channel, &code)?;
+        self.engine.note_problem(self.tx, self.host, &self.call.channel, self.now)?;
+        for (one, action) in self.people() {
+            self.park(one, action, &code, text)?;
         }
         Ok(())
     }

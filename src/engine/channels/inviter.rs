@@ -61,28 +61,19 @@ impl Engine {
         Ok(false)
     }
 
+    /// Asks CRM who we are: never from the store, which may remember another refresh token's user.
     async fn own_class(&self, host: &Host) -> Result<Result<Option<Class>, CallError>, StoreError> {
-        let organization = host.id().clone();
-        let known = self.inner.store.read(move |tx| orgs::own_zuid(tx, &organization)).await?;
-        let zuid = match known {
-            Some(zuid) => zuid,
-            None => match host.crm.current_user().await {
-                Ok(user) => {
-                    let zuid = user.and_then(|user| user.zuid);
-                    let zuid = zuid.map(|zuid| zuid.to_string()).unwrap_or_default();
-                    let (organization, own) = (host.id().clone(), zuid.clone());
-                    self.inner
-                        .store
-                        .write("own user", move |tx| orgs::set_own_zuid(tx, &organization, &own))
-                        .await?;
-                    zuid
-                }
-                Err(error) => return Ok(Err(error)),
-            },
+        let zuid = match host.crm.current_user().await {
+            Ok(user) => user.and_then(|user| user.zuid),
+            Err(error) => return Ok(Err(error)),
         };
-        if zuid.is_empty() {
-            return Ok(Ok(None));
-        }
-        Ok(host.cliq.user(&zuid).await.map(|row| row.map(|row| classify(&host.policy, &row))))
+        let (organization, own) = (host.id().clone(), zuid.clone());
+        self.inner
+            .store
+            .write("own user", move |tx| orgs::set_own_zuid(tx, &organization, own.as_ref()))
+            .await?;
+        let Some(zuid) = zuid else { return Ok(Ok(None)) };
+        let row = host.cliq.user(zuid.as_str()).await;
+        Ok(row.map(|row| row.map(|row| classify(&host.policy, &row))))
     }
 }

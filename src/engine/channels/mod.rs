@@ -7,6 +7,7 @@
 mod batch;
 mod book;
 mod inviter;
+mod parts;
 mod places;
 mod replan;
 mod runs;
@@ -16,6 +17,7 @@ mod view;
 use std::time::Duration;
 
 pub(super) use inviter::Inviters;
+pub(super) use parts::Parts;
 pub(super) use runs::MemberLists;
 pub use view::{ChannelView, GuestView};
 
@@ -31,15 +33,18 @@ const READ_AGAIN: Duration = Duration::from_mins(1);
 /// The same when our credentials are not accepted.
 const ASK_AGAIN: Duration = Duration::from_mins(5);
 
+/// The same when Cliq or CRM refuses the read.
+const REFUSED_AGAIN: Duration = Duration::from_mins(15);
+
 /// When to read again after this error.
 fn again(error: &CallError, now: Timestamp) -> Timestamp {
     match error {
         CallError::Throttled { until, .. } => (*until).max(now),
         CallError::Unauthorized { .. } => now + ASK_AGAIN,
-        CallError::Transient { .. }
-        | CallError::Incomplete { .. }
-        | CallError::Refused { .. }
-        | CallError::Unrecorded(_) => now + READ_AGAIN,
+        CallError::Refused { .. } => now + REFUSED_AGAIN,
+        CallError::Transient { .. } | CallError::Incomplete { .. } | CallError::Unrecorded(_) => {
+            now + READ_AGAIN
+        }
     }
 }
 

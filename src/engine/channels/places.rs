@@ -6,7 +6,7 @@ use crate::domain::channel::{ChannelFacts, Level};
 use crate::domain::letter::Notice;
 use crate::domain::{OrgId, Timestamp};
 use crate::engine::{Engine, Host};
-use crate::logic::channels::{Place, Terms, hindrance, remedy, room};
+use crate::logic::channels::{Place, Terms, UNREADABLE, hindrance, remedy, room};
 use crate::store::channels::{self, Known};
 use crate::store::outbox::Cause;
 use crate::store::{StoreError, Tx, guests};
@@ -134,6 +134,56 @@ impl Engine {
         Ok(Ok(()))
     }
 
+    /// Notes whether Cliq lets one channel be read: its own problem, which hinders no other.
+    pub(super) async fn note_readable(
+        &self,
+        host: &Host,
+        channel: &str,
+        refused: Option<&CallError>,
+    ) -> Result<(), StoreError> {
+        if let Some(error) = refused {
+            tracing::warn!(organization = %host.id(), channel, %error, "a channel was not read");
+        }
+        let (engine, organization, now) = (self.clone(), host.id().clone(), self.now());
+        let (channel, readable) = (channel.to_owned(), refused.is_none());
+        self.inner
+            .store
+            .write("note readable", move |tx| {
+                let Some(host) = engine.host(&organization) else { return Ok(()) };
+                if readable {
+                    channels::retract(tx, &organization, &channel, UNREADABLE)?;
+                } else {
+                    channels::refuse(tx, &organization, &channel, UNREADABLE)?;
+                }
+                engine.note_problem(tx, host, &channel, now)
+            })
+            .await
+    }
+
+    /// Notes that Cliq shows the channel no more.
+    pub(super) async fn note_absent(&self, host: &Host, channel: &str) -> Result<(), StoreError> {
+        self.note_channels(host, vec![(channel.to_owned(), None)]).await
+    }
+
+    /// Tells the administrators that the channels cannot be read at all.
+    pub(super) fn tell_shut(
+        &self,
+        tx: &Tx<'_>,
+        organization: &OrgId,
+        text: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let notice = Notice {
+            title: format!("Channels of {organization} cannot be read"),
+            body: format!(
+                "{text}\nThe OAuth user needs the scope ZohoCliq.Channels.READ. Nobody is invited \
+                 to a channel or taken out of one until then; what waits is tried again every few \
+                 minutes."
+            ),
+        };
+        self.tell_admins(tx, organization, &notice, Cause::default(), now)
+    }
+
     async fn note_channels(
         &self,
         host: &Host,
@@ -187,6 +237,11 @@ impl Engine {
         };
         self.tell_admins(tx, organization, &notice, Cause::default(), now)
     }
+}
+
+/// Whether Cliq refuses just this; anything else may pass by itself.
+pub(super) fn is_refusal(error: &CallError) -> bool {
+    matches!(error, CallError::Refused { .. } | CallError::Unauthorized { .. })
 }
 
 fn level(channel: &Channel) -> Level {

@@ -4,15 +4,17 @@
 use super::READ_AGAIN;
 use super::batch::{Candidate, Fresh};
 use super::places::mapped;
-use super::settle::GuestNote;
+use super::settle::{GuestNote, is_deleted, under};
 use crate::domain::channel::{Guest, GuestState, Member, Way};
 use crate::domain::{ActionId, CliqId, CrmUser, GuestId, Membership, Standing, Timestamp};
+use crate::engine::subscription::access_of;
 use crate::engine::{Engine, Host};
 use crate::logic::channels::{
-    ChannelStep, GuestFacts, GuestVerdict, Mapping, Observed, UNANSWERED, Who, find, plan_guest,
+    ChannelStep, GuestFacts, GuestVerdict, Mapping, Observed, UNANSWERED, UNANSWERED_MAX, Who,
+    find, plan_guest,
 };
 use crate::store::outbox::{self, Batch};
-use crate::store::{StoreError, Tx, guests, ledger};
+use crate::store::{StoreError, Tx, guests, ledger, plans};
 
 /// A batch that is planned once more.
 pub(super) struct Again<'a> {
@@ -54,11 +56,13 @@ impl Again<'_> {
             Some(ChannelStep::Remove) => self.batch.removes,
             None => false,
         };
-        if go && self.batch.removes && self.fresh.is_some() && is_gone(&after, &person) {
+        let whole = self.fresh.as_ref().is_some_and(|fresh| !fresh.short);
+        if go && self.batch.removes && whole && is_gone(&after, &person) {
             (after.state, after.since) = (GuestState::Removed, self.now);
+            after.disown();
             (go, verdict) = (false, GuestVerdict::SeenLeft);
         }
-        if go && !self.batch.removes && after.unanswered >= 2 {
+        if go && !self.batch.removes && after.unanswered >= UNANSWERED_MAX {
             // The second answer was lost with the process: asked twice is asked enough.
             let account = person.has_account();
             after.state = if account { GuestState::Invited } else { GuestState::AwaitingSignup };
@@ -100,11 +104,12 @@ impl Again<'_> {
     ) -> Result<(Guest, Option<ChannelStep>, GuestVerdict), StoreError> {
         let spot = Engine::spot(self.tx, self.host, &self.batch.channel, false)?;
         let before = &person.before;
+        let access = access_of(self.host, &plans::of(self.tx, self.host.id())?);
         let facts = GuestFacts {
             organization: self.host.id(),
             channel: &self.batch.channel,
             user: &before.crm_user_id,
-            mapping: self.mapping(person),
+            mapping: under(access, self.mapping(person)),
             who: match (&person.row, &before.cliq_id) {
                 (Some(row), _) => Who::Member(row),
                 (None, Some(id)) => Who::Own(id),
@@ -115,10 +120,16 @@ impl Again<'_> {
             place: spot.place(),
             member: match (self.fresh, person.shown) {
                 (None, _) => Observed::NotRead,
+                (Some(fresh), None) if fresh.short => Observed::NotRead,
                 (Some(_), None) => Observed::NotShown,
                 (Some(_), Some(member)) => Observed::Shown(member),
             },
-            disputed: self.engine.is_disputed(self.tx, person.row.as_ref())?,
+            disputed: self.engine.is_at_odds(
+                self.tx,
+                self.host,
+                person.crm,
+                person.row.as_ref(),
+            )?,
             rearm: false,
             now: self.now,
         };
@@ -140,6 +151,7 @@ impl Again<'_> {
             Standing::Active if person.row.is_none() && !mapped.internals => Mapping::Unknown,
             Standing::Active if mapped.when.matches(user) => Mapping::Holds,
             Standing::Active => Mapping::Lapsed("the channel's `when` does not name the person"),
+            Standing::NotActive(word) if !is_deleted(word) => Mapping::Held,
             // The plan that asked for a removal knew whether that is evidence; an add is not sent.
             Standing::NotActive(_) if self.batch.removes => {
                 Mapping::Lapsed("CRM does not list the person as active")

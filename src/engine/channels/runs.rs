@@ -3,32 +3,52 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
-use super::places::mapped;
+use super::places::{is_refusal, mapped};
 use crate::domain::channel::{GuestState, Members};
 use crate::domain::{CliqId, CrmUserId, Email, OrgId};
 use crate::engine::facts::{ReadError, Sides};
 use crate::engine::{Engine, Host};
-use crate::logic::channels::strangers;
+use crate::logic::channels::{UNREADABLE, strangers};
 use crate::store::runs::Run;
 use crate::store::{StoreError, Tx, channels, guests, ledger, orgs};
-use crate::zoho::Priority;
+use crate::zoho::{CallError, Priority};
+
+/// How long what was read of a channel is good enough, while it has a problem or somebody waits: what
+/// was in the way may be gone.
+const LOOK_AGAIN: Duration = Duration::from_hours(1);
 
 /// The trigger word of a run that an operator asked for.
 const BY_HAND: &str = "manual";
 
 /// Complete member lists by channel, as far as they were read; written once.
 #[derive(Debug, Default)]
-pub(in crate::engine) struct MemberLists(OnceLock<BTreeMap<String, Members>>);
+pub(in crate::engine) struct MemberLists(OnceLock<BTreeMap<String, Read>>);
+
+/// One list.
+#[derive(Debug)]
+struct Read {
+    members: Members,
+    /// It has fewer people than the channel itself says: nobody's absence from it counts.
+    short: bool,
+}
 
 impl MemberLists {
     /// The list of one channel, if it was read.
     pub(in crate::engine) fn of(&self, channel: &str) -> Option<&Members> {
-        self.0.get().and_then(|lists| lists.get(channel))
+        self.0.get().and_then(|lists| lists.get(channel)).map(|read| &read.members)
     }
 
-    fn iter(&self) -> impl Iterator<Item = (&String, &Members)> {
-        self.0.get().into_iter().flatten()
+    /// Whether somebody's absence from the list says nothing.
+    pub(in crate::engine) fn is_short(&self, channel: &str) -> bool {
+        self.0.get().and_then(|lists| lists.get(channel)).is_some_and(|read| read.short)
+    }
+
+    /// The lists by which everybody in the channel is known.
+    fn whole(&self) -> impl Iterator<Item = (&String, &Members)> {
+        let lists = self.0.get().into_iter().flatten();
+        lists.filter(|(_, read)| !read.short).map(|(channel, read)| (channel, &read.members))
     }
 }
 
@@ -46,8 +66,12 @@ impl Engine {
         }
         let mut calls = 0;
         if self.must_list(host, run).await? {
-            self.resolve_channels(host).await??;
             calls += 1;
+            match self.resolve_channels(host).await? {
+                Ok(()) => {}
+                Err(error) if is_refusal(&error) => self.note_shut(host, &error).await?,
+                Err(error) => return Err(error.into()),
+            }
         }
         let names: Vec<String> =
             host.settings.channels.iter().map(|mapped| mapped.channel.clone()).collect();
@@ -84,7 +108,7 @@ impl Engine {
     }
 
     /// Whether the organization's channels have to be listed first: one of the mapped ones is new,
-    /// or an operator asks and what was in the way may be gone.
+    /// or what was in the way may be gone, because an operator asks or some time has passed.
     async fn must_list(&self, host: &Host, run: &Run) -> Result<bool, StoreError> {
         let by_hand = run.trigger == BY_HAND;
         let organization = host.id().clone();
@@ -97,6 +121,7 @@ impl Engine {
         }
         let names: Vec<String> =
             host.settings.channels.iter().map(|mapped| mapped.channel.clone()).collect();
+        let now = self.now();
         self.inner
             .store
             .read(move |tx| {
@@ -104,7 +129,8 @@ impl Engine {
                     let Some(known) = channels::get(tx, &organization, name)? else {
                         return Ok(true);
                     };
-                    if by_hand && known.problem.is_some() {
+                    let old = by_hand || now.since(known.read_at) >= LOOK_AGAIN;
+                    if old && known.problem.is_some() {
                         return Ok(true);
                     }
                 }
@@ -124,18 +150,41 @@ impl Engine {
         for name in names {
             let Some(id) = self.channel_id(host.id(), name).await? else { continue };
             calls += 1;
-            let Some(members) = host.cliq.members(&id, Priority::Run).await? else {
-                // Gone, or taken from the OAuth user: the channel's problem, not the run's.
-                self.look_at_channel(host, name, &id).await??;
-                calls += 1;
-                continue;
+            let members = match host.cliq.members(&id, Priority::Run).await {
+                Ok(members) => members,
+                Err(error) if is_refusal(&error) => {
+                    self.note_readable(host, name, Some(&error)).await?;
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
             };
-            if self.somebody_vanished(host, name, &members).await? {
+            let vanished = match &members {
+                // Gone, or taken from the OAuth user: the channel's problem, not the run's.
+                None => true,
                 // Cliq puts people out of a channel whose level changes (R28).
-                self.look_at_channel(host, name, &id).await??;
+                Some(members) => self.somebody_vanished(host, name, members).await?,
+            };
+            let mut short = false;
+            let unreadable = self.is_unreadable(host.id(), name).await?;
+            if vanished || unreadable || self.is_old(host, name).await? {
                 calls += 1;
+                match self.look_at_channel(host, name, &id).await? {
+                    Ok(()) => {
+                        if let Some(members) = &members {
+                            short = self.is_short(host.id(), name, members).await?;
+                        }
+                    }
+                    Err(error) if is_refusal(&error) => {
+                        self.note_readable(host, name, Some(&error)).await?;
+                        continue;
+                    }
+                    Err(error) => return Err(error.into()),
+                }
             }
-            lists.insert(name.clone(), members);
+            if unreadable {
+                self.note_readable(host, name, None).await?;
+            }
+            lists.extend(members.map(|members| (name.clone(), Read { members, short })));
         }
         // Set once per look; a second list of the same look would say the same.
         let _ = sides.members.0.set(lists);
@@ -153,6 +202,56 @@ impl Engine {
         Ok(known.and_then(|known| known.facts).map(|facts| facts.id))
     }
 
+    /// Whether the channel could not be read the last time.
+    pub(super) async fn is_unreadable(
+        &self,
+        organization: &OrgId,
+        channel: &str,
+    ) -> Result<bool, StoreError> {
+        let (organization, channel) = (organization.clone(), channel.to_owned());
+        let known =
+            self.inner.store.read(move |tx| channels::get(tx, &organization, &channel)).await?;
+        Ok(known.and_then(|known| known.refused).as_deref() == Some(UNREADABLE))
+    }
+
+    /// Whether a list has fewer people than the channel, which was looked at right now, says.
+    pub(super) async fn is_short(
+        &self,
+        organization: &OrgId,
+        channel: &str,
+        members: &Members,
+    ) -> Result<bool, StoreError> {
+        let (id, name) = (organization.clone(), channel.to_owned());
+        let known = self.inner.store.read(move |tx| channels::get(tx, &id, &name)).await?;
+        let said = known.and_then(|known| known.facts).and_then(|facts| facts.participants);
+        Ok(said.is_some_and(|said| members.count() < said))
+    }
+
+    /// Whether people wait for the channel, and what stands in its way was read a while ago.
+    async fn is_old(&self, host: &Host, channel: &str) -> Result<bool, StoreError> {
+        let (organization, channel, now) = (host.id().clone(), channel.to_owned(), self.now());
+        self.inner
+            .store
+            .read(move |tx| {
+                let Some(known) = channels::get(tx, &organization, &channel)? else {
+                    return Ok(false);
+                };
+                let waits = guests::awaited(tx, &organization)?.contains(&channel);
+                Ok(waits && now.since(known.read_at) >= LOOK_AGAIN)
+            })
+            .await
+    }
+
+    async fn note_shut(&self, host: &Host, error: &CallError) -> Result<(), StoreError> {
+        tracing::warn!(organization = %host.id(), %error, "the channels were not listed");
+        let (engine, organization, now) = (self.clone(), host.id().clone(), self.now());
+        let text = error.to_string();
+        self.inner
+            .store
+            .write("channels shut", move |tx| engine.tell_shut(tx, &organization, &text, now))
+            .await
+    }
+
     async fn somebody_vanished(
         &self,
         host: &Host,
@@ -167,7 +266,6 @@ impl Engine {
             .await?;
         Ok(known.iter().any(|guest| {
             guest.state == GuestState::Joined
-                && guest.unseen_since.is_none()
                 && guest.cliq_id.as_ref().is_none_or(|id| members.get(id).is_none())
         }))
     }
@@ -179,7 +277,7 @@ impl Engine {
         host: &Host,
         sides: &Arc<Sides>,
     ) -> Result<(), StoreError> {
-        if sides.members.iter().next().is_none() {
+        if sides.members.whole().next().is_none() {
             return Ok(());
         }
         let (engine, organization, now) = (self.clone(), host.id().clone(), self.now());
@@ -188,7 +286,7 @@ impl Engine {
             .store
             .write("note members", move |tx| {
                 let Some(host) = engine.host(&organization) else { return Ok(()) };
-                for (channel, members) in sides.members.iter() {
+                for (channel, members) in sides.members.whole() {
                     channels::note_participants(tx, &organization, channel, members.count())?;
                     let seen = others(tx, host, &sides, channel, members)?;
                     channels::note_strangers(tx, &organization, channel, &seen, now)?;

@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 use super::places::mapped;
 use crate::domain::channel::{Guest, GuestState, Level, Way};
 use crate::domain::membership::Membership;
-use crate::domain::{Access, Class, CliqId, Lane, Operation, Presence, Standing, Timestamp};
+use crate::domain::{
+    Access, Class, CliqId, CrmUser, CrmUserId, Lane, Operation, Presence, Standing, Timestamp,
+};
 use crate::engine::apply::Look;
 use crate::engine::guard::Bounds;
 use crate::engine::subscription::access_of;
@@ -35,6 +37,8 @@ pub(in crate::engine) struct Foreseen {
     pub(in crate::engine) invites: bool,
     /// Somebody is taken out, or an invitation cancelled.
     pub(in crate::engine) removes: bool,
+    /// Channels that the person went out of by themselves.
+    pub(in crate::engine) left: usize,
 }
 
 impl Engine {
@@ -64,6 +68,7 @@ impl Engine {
     ) -> Result<Foreseen, StoreError> {
         let mut foreseen = Foreseen::default();
         for planned in self.plan_guests(tx, look, row, verdict)? {
+            foreseen.left += usize::from(has_left(planned.before.as_ref(), &planned.decision));
             match planned.decision.step {
                 Some(ChannelStep::Add(Way::Invitation)) if !planned.silent => {
                     foreseen.invites = true;
@@ -94,10 +99,11 @@ impl Engine {
         let user = &row.crm_user_id;
         let look = Look { host, user, sides: &sides, cause, rearm: false, now };
         let disputed = self.is_disputed(tx, Some(row))?;
+        let access = access_of(host, &plans::of(tx, host.id())?);
         for guest in known {
             let mapping = match mapped(host, &guest.channel) {
-                Some(_) => Mapping::Remembered,
-                None => Mapping::Unknown,
+                Some(_) => under(access, Mapping::Remembered),
+                None => under(access, Mapping::Unknown),
             };
             let channel = guest.channel.clone();
             let planned = self.plan_in(
@@ -144,29 +150,50 @@ impl Engine {
     ) -> Result<Vec<Planned>, StoreError> {
         let host = look.host;
         let mut known = guests::of_person(tx, host.id(), look.user, row.map(|row| row.id))?;
-        let mut all = Vec::new();
         let own = own(look);
-        let disputed = self.is_disputed(tx, row)?;
         let access = access_of(host, &plans::of(tx, host.id())?);
+        let mut meant = Vec::new();
         for mapping in &host.settings.channels {
-            let at = known.iter().position(|guest| guest.channel == mapping.channel);
-            let guest = at.map(|at| known.remove(at));
+            let guest = take(&mut known, &mapping.channel, look.user);
             let who = match (row, &own) {
                 (_, Some(id)) if mapping.internals => Who::Own(id),
                 (Some(row), None) => Who::Member(row),
                 _ => Who::Nobody,
             };
             let holds = under(access, holds(look, verdict, Some(&mapping.when), &who));
-            all.push(self.plan_in(tx, look, &mapping.channel, guest, (who, disputed), holds)?);
+            if guest.is_some() || holds == Mapping::Holds {
+                meant.push((mapping.channel.clone(), guest, who, holds));
+            }
         }
         // Channels that are mapped no more.
-        for guest in known {
+        while let Some(channel) = known.first().map(|guest| guest.channel.clone()) {
+            let guest = take(&mut known, &channel, look.user);
             let who = row.filter(|_| own.is_none()).map_or(Who::Nobody, Who::Member);
             let holds = under(access, holds(look, verdict, None, &who));
-            let channel = guest.channel.clone();
-            all.push(self.plan_in(tx, look, &channel, Some(guest), (who, disputed), holds)?);
+            meant.push((channel, guest, who, holds));
         }
-        Ok(all)
+        if meant.is_empty() {
+            return Ok(Vec::new());
+        }
+        let disputed = self.is_at_odds(tx, host, look.sides.roster.get(look.user), row)?;
+        meant
+            .into_iter()
+            .map(|(channel, guest, who, holds)| {
+                self.plan_in(tx, look, &channel, guest, (who, disputed), holds)
+            })
+            .collect()
+    }
+
+    /// Whether nothing may be written for the person, own or external (R3, G6, G9).
+    pub(super) fn is_at_odds(
+        &self,
+        tx: &Tx<'_>,
+        host: &Host,
+        crm: Option<&CrmUser>,
+        row: Option<&Membership>,
+    ) -> Result<bool, StoreError> {
+        let sight = self.sight_of(tx, host.id(), crm, row)?;
+        Ok(sight.is_some_and(|sight| sight.verdict().forbids_writes()))
     }
 
     fn plan_in(
@@ -187,8 +214,11 @@ impl Engine {
         };
         let member = match look.sides.members.of(channel) {
             None => Observed::NotRead,
-            Some(members) => find(members, crm, membership, guest.as_ref())
-                .map_or(Observed::NotShown, Observed::Shown),
+            Some(members) => match find(members, crm, membership, guest.as_ref()) {
+                Some(member) => Observed::Shown(member),
+                None if look.sides.members.is_short(channel) => Observed::NotRead,
+                None => Observed::NotShown,
+            },
         };
         let facts = GuestFacts {
             organization: look.host.id(),
@@ -232,11 +262,20 @@ impl Engine {
             decision.step = None;
             decision.verdict = GuestVerdict::Held;
         }
+        if has_left(before.as_ref(), &decision) && !bounds.vanishing.take() {
+            // A list that is short must not stick: looked at again as if this one had not been.
+            decision.guest = None;
+            decision.verdict = GuestVerdict::Held;
+        }
         let Some(mut guest) = decision.guest.clone().or_else(|| before.clone()) else {
             return Ok(());
         };
-        // A new CRM id of the same person takes the row over (Z14).
-        guest.crm_user_id = look.user.clone();
+        // A new CRM id of the same person takes the row over (Z14), if it has none of its own.
+        if guest.crm_user_id != *look.user
+            && !guests::exists(tx, look.host.id(), &guest.channel, look.user)?
+        {
+            guest.crm_user_id = look.user.clone();
+        }
         if before.as_ref() != Some(&guest) {
             guest.id = guests::put(tx, &guest)?;
             let note = GuestNote {
@@ -278,6 +317,21 @@ impl Engine {
         }
         Ok(())
     }
+}
+
+/// Takes the person's row of a channel out of the known ones: the user's own rather than one of an id
+/// which this one succeeds (Z14). A second one stays as it was.
+fn take(known: &mut Vec<Guest>, channel: &str, user: &CrmUserId) -> Option<Guest> {
+    let of = |guest: &Guest| guest.channel == channel;
+    let own = known.iter().position(|guest| of(guest) && guest.crm_user_id == *user);
+    let found = own.or_else(|| known.iter().position(of)).map(|at| known.remove(at));
+    known.retain(|guest| !of(guest));
+    found
+}
+
+fn has_left(before: Option<&Guest>, decision: &GuestDecision) -> bool {
+    let left = |guest: Option<&Guest>| guest.is_some_and(|guest| guest.state == GuestState::Left);
+    left(decision.guest.as_ref()) && !left(before)
 }
 
 /// The Cliq id of one of the organization's own people, if the person is one and in Cliq (R43).
@@ -323,24 +377,25 @@ fn holds(
     match &user.standing {
         Standing::Active if when.matches(user) => Mapping::Holds,
         Standing::Active => Mapping::Lapsed("the channel's `when` does not name the person"),
+        // Deactivated is not deleted: the restriction blocks the person, and may end (G16).
+        Standing::NotActive(word) if !is_deleted(word) => Mapping::Held,
         // A deleted user may be back under a new id, which only a listing shows (Z14).
-        Standing::NotActive(word)
-            if word.eq_ignore_ascii_case("deleted") && !look.sides.complete =>
-        {
-            Mapping::Unknown
-        }
+        Standing::NotActive(_) if !look.sides.complete => Mapping::Unknown,
         Standing::NotActive(_) => Mapping::Lapsed("CRM does not list the person as active"),
         Standing::Unknown(_) => Mapping::Unknown,
     }
 }
 
-/// What a downgrade leaves of it: nobody is taken out (R13, R16), and while everybody is restricted
-/// by the standing choice (R15) nobody is invited either.
-fn under(access: Access, mapping: Mapping) -> Mapping {
-    match (access, mapping) {
-        (Access::Restricted, _) => Mapping::Held,
-        (Access::Retained | Access::FreeByZoho, Mapping::Lapsed(_)) => Mapping::Unknown,
-        (Access::Retained | Access::FreeByZoho | Access::Normal, mapping) => mapping,
+/// Whether CRM's word for who is not active says that the user is deleted.
+pub(super) fn is_deleted(word: &str) -> bool {
+    word.eq_ignore_ascii_case("deleted")
+}
+
+/// What a downgrade leaves of it: nobody is taken out and nobody is invited (R13 to R16).
+pub(super) fn under(access: Access, mapping: Mapping) -> Mapping {
+    match access {
+        Access::Normal => mapping,
+        Access::Retained | Access::FreeByZoho | Access::Restricted => Mapping::Held,
     }
 }
 

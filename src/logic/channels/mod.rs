@@ -13,14 +13,24 @@ mod verdict;
 pub use matching::{Stranger, find, strangers};
 pub use place::{Place, Terms, hindrance, room};
 pub use remedy::{
-    EXTERNAL_INVITER, FULL, MANUAL_INVITATION, NOT_EXTERNAL, UNANSWERED, concerns_everybody, remedy,
+    EXTERNAL_INVITER, FULL, MANUAL_INVITATION, NOT_EXTERNAL, UNANSWERED, UNREADABLE,
+    concerns_everybody, everybodys, remedy,
 };
 pub use verdict::GuestVerdict;
+
+use std::time::Duration;
 
 use crate::domain::channel::{Guest, GuestState, Level, Member, Way};
 use crate::domain::membership::{Membership, Origin, State};
 use crate::domain::policy::Timing;
 use crate::domain::{CliqId, CrmUser, CrmUserId, OrgId, Standing, Timestamp};
+
+/// Calls of one invitation that may stay unanswered: asked twice is asked enough (R48).
+pub const UNANSWERED_MAX: u32 = 2;
+
+/// How long after a removal or a cancellation somebody for whom the channel is meant again is invited
+/// anew: a profile edited to and fro must not mail each time.
+const COOLDOWN: Duration = Duration::from_hours(24);
 
 /// One change that follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,14 +135,13 @@ impl<'a> GuestFacts<'a> {
             || matches!(self.member, Observed::Shown(_))
     }
 
-    /// Whether the person is on the way out of the organization: by the ledger's word, or restricted
-    /// by the bridge because CRM does not list them as active any more.
+    /// Whether the person is on the way out of the organization. Whoever is only deactivated is not:
+    /// the restriction blocks them, and may end (G16).
     fn is_leaving(&self) -> bool {
         self.membership().is_some_and(|row| match row.state {
             // Released: one of the organization's own now, and none of our business (G11).
             State::Removed if row.origin == Origin::Present && !row.external => false,
             State::RemovalStaged | State::Removed => true,
-            State::Restricted => row.restricted_by_bridge && row.suspected_at.is_some(),
             _ => false,
         })
     }
@@ -197,6 +206,8 @@ fn observe(row: &mut Guest, facts: &GuestFacts<'_>) -> Option<GuestVerdict> {
             row.unseen_since = None;
             row.has_account = true;
             if row.state == GuestState::Joined {
+                // Whatever stood in the way of a removal is weighed anew below.
+                row.parked.take_if(|code| remedy::is_a_limit(code));
                 return None;
             }
             row.parked = None;
@@ -217,6 +228,7 @@ fn observe(row: &mut Guest, facts: &GuestFacts<'_>) -> Option<GuestVerdict> {
                 }
                 Some(since) if facts.now > since => {
                     row.unseen_since = None;
+                    row.disown();
                     enter(row, GuestState::Left, facts.now);
                     Some(GuestVerdict::SeenLeft)
                 }
@@ -261,7 +273,7 @@ fn wish(row: &mut Guest, facts: &GuestFacts<'_>) -> (Option<ChannelStep>, GuestV
         return (None, GuestVerdict::Settled);
     }
     // The organization's own people are added once and never taken out again (R43).
-    let external = row.membership.is_some();
+    let external = row.membership.is_some() && !matches!(facts.who, Who::Own(_));
     if external && facts.is_leaving() {
         return part(row, facts, "the person is leaving the organization");
     }
@@ -290,20 +302,22 @@ fn wish(row: &mut Guest, facts: &GuestFacts<'_>) -> (Option<ChannelStep>, GuestV
 }
 
 /// Whether a call is still owed, entering `Wanted` where a new one is allowed: one invitation per
-/// person, channel and generation, and one more for who signed up too late (R48, R55).
+/// person, channel and generation; one more for who signed up too late, when an operator asks for
+/// the person, and when the channel is meant for them again after a while (R48, R55).
 fn is_due(row: &mut Guest, facts: &GuestFacts<'_>) -> bool {
-    let anew = facts.generation() > row.generation;
+    let anew = facts.generation() > row.generation || facts.rearm;
+    let rested = facts.now.since(row.since) >= COOLDOWN && facts.place.level() != Some(Level::Team);
     let again = match row.state {
         GuestState::Wanted => return true,
-        GuestState::Removed if !row.is_ours() => true,
+        GuestState::Removed if row.sends == 0 && !row.is_ours() => true,
         // No mail goes out with a direct add, so it may follow the mapping to and fro.
         GuestState::Removed if facts.place.is_direct() => true,
-        GuestState::Expired | GuestState::Declined | GuestState::Removed => anew,
-        GuestState::Invited => anew && row.parked.as_deref() == Some(remedy::UNANSWERED),
-        GuestState::AwaitingSignup
-        | GuestState::SignedUp
-        | GuestState::Joined
-        | GuestState::Left => false,
+        GuestState::Removed => anew || rested,
+        GuestState::Expired | GuestState::Declined => anew,
+        GuestState::Invited | GuestState::AwaitingSignup | GuestState::SignedUp => {
+            anew && row.unanswered >= UNANSWERED_MAX
+        }
+        GuestState::Joined | GuestState::Left => false,
     };
     let holds = matches!(facts.mapping, Mapping::Holds);
     if again && holds && facts.membership().is_none_or(Membership::is_live) {
@@ -401,8 +415,14 @@ fn part(
     if !is_in && !row.is_open() {
         return (None, GuestVerdict::Settled);
     }
-    if let Some(code) = row.parked.clone().filter(|code| is_in && !remedy::is_a_limit(code)) {
+    let refused =
+        |code: &String| code == NOT_EXTERNAL || (is_in && !remedy::is_a_limit(code.as_str()));
+    if let Some(code) = row.parked.clone().filter(refused) {
         return (None, GuestVerdict::Parked(code));
+    }
+    if let Some(code) = facts.place.hindrance.filter(|code| remedy::is_gone(code)) {
+        row.parked = Some(code.to_owned());
+        return (None, GuestVerdict::Parked(code.to_owned()));
     }
     let verdict = if is_in { GuestVerdict::Remove(why) } else { GuestVerdict::Cancel(why) };
     (Some(ChannelStep::Remove), verdict)

@@ -56,6 +56,10 @@ pub fn hindrance(
     refused: Option<&str>,
     terms: Terms,
 ) -> Option<String> {
+    // What cannot be reached cannot be used in any way, whatever was read of it before.
+    if let Some(code) = refused.filter(|code| remedy::is_gone(code)) {
+        return Some(code.to_owned());
+    }
     let code = match facts {
         None if found == Some(false) => Some(remedy::NOT_FOUND),
         None => None,

@@ -5,7 +5,11 @@
 pub const MANUAL_INVITATION: &str =
     "Channel Preview → Actions → Channel info → enter the address → Invite";
 
+/// The contract's word (section 2.2) for a channel that is not there, or not for the OAuth user.
+const NO_CHANNEL: &str = "channel_not_exists";
 pub(super) const NOT_FOUND: &str = "channel_not_found";
+/// Cliq refuses to read the channel or its members.
+pub const UNREADABLE: &str = "channel_unreadable";
 pub(super) const NOT_ALIVE: &str = "channel_archived";
 pub(super) const TEAM: &str = "team_channel";
 pub(super) const UNKNOWN_LEVEL: &str = "unknown_level";
@@ -23,9 +27,14 @@ pub const UNANSWERED: &str = "unanswered";
 /// A fresh read does not show the person as external (R29).
 pub const NOT_EXTERNAL: &str = "not_external";
 
+/// What precedes a code that Cliq answers to one person after the other.
+const EVERYBODY: &str = "refused_for_all:";
+
 /// Codes that are weighed anew at every look, because their cause can go by itself.
-const LIMITS: [&str; 10] = [
+const LIMITS: [&str; 12] = [
     NOT_FOUND,
+    NO_CHANNEL,
+    UNREADABLE,
     NOT_ALIVE,
     TEAM,
     UNKNOWN_LEVEL,
@@ -38,21 +47,35 @@ const LIMITS: [&str; 10] = [
 ];
 
 pub(super) fn is_a_limit(code: &str) -> bool {
-    LIMITS.contains(&code)
+    LIMITS.contains(&code) || code.starts_with(EVERYBODY)
+}
+
+/// Whether the channel cannot be reached, so that nobody can be taken out of it either.
+pub(super) fn is_gone(code: &str) -> bool {
+    matches!(code, NOT_FOUND | NO_CHANNEL | UNREADABLE)
+}
+
+/// The cause of everybody in the channel for a code that Cliq answers to one person after the other.
+pub fn everybodys(code: &str) -> String {
+    if is_a_limit(code) { code.to_owned() } else { format!("{EVERYBODY}{code}") }
 }
 
 /// Whether a refusal concerns everybody alike, so that trying people one by one is no use. The codes
-/// are the contract's (section 2.2).
-pub fn concerns_everybody(code: &str) -> bool {
-    matches!(code, OTHER_ORG | "channel_not_exists")
+/// are the contract's (section 2.2); where people are not invited, the policy's speaks of one person.
+pub fn concerns_everybody(code: &str, invites: bool) -> bool {
+    code == NO_CHANNEL || (invites && code == OTHER_ORG)
 }
 
 /// What an administrator can do about a cause, and where.
 pub fn remedy(code: &str) -> String {
     let what = match code {
-        NOT_FOUND | "channel_not_exists" => {
+        NOT_FOUND | NO_CHANNEL => {
             "Cliq does not show this channel to the OAuth user: check the unique name in the \
              configuration, and that the user is in the channel; then resync the organization"
+        }
+        UNREADABLE => {
+            "Cliq refuses to show this channel or its members: check that the OAuth user is in it, \
+             and has the scope ZohoCliq.Channels.READ; it is read again by every run"
         }
         NOT_ALIVE => {
             "the channel is archived or not open yet: Cliq, the channel, Actions, Unarchive"
@@ -80,7 +103,8 @@ pub fn remedy(code: &str) -> String {
         FULL => "an external channel holds 500 people; goes on when there is room",
         EXTERNAL_INVITER => {
             "the OAuth user is itself an external user of this organization and may not bring \
-             anybody in (R36): give the refresh token of one of its own administrators"
+             anybody in (R36): give the refresh token of one of its own administrators; then \
+             resync the organization"
         }
         OTHER_ORG => {
             "the organization's policy keeps others out (C4): Cliq's admin panel, Policies, External \
@@ -94,6 +118,12 @@ pub fn remedy(code: &str) -> String {
         }
         NOT_EXTERNAL => {
             "Cliq does not show the person as an external user, so they are left alone (R29)"
+        }
+        other if other.starts_with(EVERYBODY) => {
+            return format!(
+                "{other}: Cliq refuses whomever the bridge brings into this channel; look into the \
+                 channel's settings, then resync the organization. By hand: {MANUAL_INVITATION}"
+            );
         }
         other => {
             return format!(

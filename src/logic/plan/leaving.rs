@@ -91,8 +91,9 @@ fn leave(policy: &Policy, facts: &Facts<'_>, mut row: Membership, now: Timestamp
         return keep(row, Verdict::Parked(code));
     }
     if !policy.portal_adds {
+        let guarded = row.state != State::RemovalStaged;
         enter(&mut row, State::RemovalStaged, now);
-        return keep(row, Verdict::RemoveByHand);
+        return Decision { guarded, ..keep(row, Verdict::RemoveByHand) };
     }
     let (late, staged) = (row.state == State::Removed, row.state == State::RemovalStaged);
     let (verb, verdict) = match cliq.presence {
@@ -114,17 +115,21 @@ fn leave(policy: &Policy, facts: &Facts<'_>, mut row: Membership, now: Timestamp
     Decision { guarded: true, ..Decision::of(row, vec![Step::Portal(verb)], verdict) }
 }
 
-/// Cliq does not show the leaver. In a complete listing that is the end of it; whoever was only
-/// wanted never was in. A "no", and an invitation that ran out, stay what they are (G3).
+/// Cliq does not show the leaver. Whoever was only wanted, or never seen, never was in; somebody who
+/// was seen has to be missing from two complete listings. A "no", and an invitation that ran out,
+/// stay what they are (G3).
 fn nothing_to_take(facts: &Facts<'_>, mut row: Membership, now: Timestamp) -> Decision {
     let open = row.is_live() || row.state == State::RemovalStaged;
     if !open {
         return keep(row, Verdict::Settled);
     }
-    if facts.complete || row.state == State::Wanted {
+    let since = if facts.complete { *row.unseen_since.get_or_insert(now) } else { now };
+    if row.state == State::Wanted || facts.complete && (!row.seen || since < now) {
         enter(&mut row, State::Removed, now);
+        return keep(row, Verdict::Gone);
     }
-    keep(row, Verdict::Gone)
+    let state = row.state;
+    keep(row, Verdict::NotShown(state))
 }
 
 /// Deactivated in CRM: blocked here too, until CRM activates the person again (G16).
@@ -159,7 +164,9 @@ fn deactivate(
     {
         return held;
     }
-    if blocked || !row.is_owned() || facts.home.forbids_writes() {
+    // What was asked for once is not asked for again: Cliq may lag, or an administrator may have
+    // let the person in.
+    if blocked || row.restricted_by_bridge || !row.is_owned() || facts.home.forbids_writes() {
         return keep(row, verdict);
     }
     if let Some(code) = row.parked.clone() {

@@ -41,10 +41,9 @@ pub fn of_ledger<'a>(known: &Membership, directory: &'a Directory) -> Matched<'a
         (None, None) => {}
     }
     match directory.by_email(&known.email).as_slice() {
-        [] => Matched::Nobody,
         [row] if known.zuid.is_none() || row.zuid.is_none() => Matched::One(row),
-        // The address has another account now: somebody else's.
-        [_] => Matched::Nobody,
+        // Nobody; or the address has another account now, which is somebody else's.
+        [] | [_] => Matched::Nobody,
         _ => Matched::Conflict,
     }
 }

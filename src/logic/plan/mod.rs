@@ -64,6 +64,7 @@ impl Decision {
 }
 
 /// The facts about one person in one organization.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, not a state")]
 #[derive(Clone, Copy, Debug)]
 pub struct Facts<'a> {
     /// The CRM row of a fresh read.
@@ -270,8 +271,8 @@ fn mirror(
         return what.decision(row, cliq.presence, now);
     }
     match cliq.presence {
-        Presence::Active => joined(row, now),
-        Presence::Pending => pending(row, now),
+        Presence::Active => joined(policy, row, now),
+        Presence::Pending => pending(policy, row, now),
         Presence::Inactive => restricted(policy, row, now),
         Presence::Unknown => keep(row, Verdict::UnknownPresence),
     }
@@ -316,6 +317,10 @@ fn not_in_cliq(
     }
     match row.state {
         State::Wanted => {}
+        // One read that does not show a restricted person is no reason to invite them anew.
+        State::RemovalStaged if !complete => {
+            return keep(row, Verdict::NotShown(State::RemovalStaged));
+        }
         State::Removed | State::RemovalStaged => {
             // The cooldown is for people who were in; whoever never was has had no mail (G5).
             if row.invited_at.is_some() || row.cliq_id.is_some() {
@@ -326,6 +331,8 @@ fn not_in_cliq(
                 row.cliq_id = None;
                 row.restricted_by_bridge = false;
             }
+            // Whatever the portal said was of another time.
+            row.parked = None;
             enter(&mut row, State::Wanted, now);
         }
         State::Invited | State::Joined | State::Restricted if row.seen && complete => {
@@ -370,7 +377,7 @@ fn gone(policy: &Policy, mut row: Membership, now: Timestamp) -> Decision {
 }
 
 /// Cliq shows an invitation that is not accepted yet.
-fn pending(mut row: Membership, now: Timestamp) -> Decision {
+fn pending(policy: &Policy, mut row: Membership, now: Timestamp) -> Decision {
     match row.state {
         State::Wanted => {
             enter(&mut row, State::Invited, now);
@@ -389,9 +396,7 @@ fn pending(mut row: Membership, now: Timestamp) -> Decision {
             keep(row, Verdict::SeenPending)
         }
         State::Joined | State::Restricted | State::Left | State::Removed | State::RemovalStaged => {
-            enter(&mut row, State::Invited, now);
-            row.restricted_by_bridge = false;
-            keep(row, Verdict::SeenPending)
+            invited_anew(policy, row, now)
         }
         // Found in by other ways than an add of ours that was answered: the letter is still owed.
         State::Invited if row.is_owned() && row.sends == 0 => {
@@ -404,13 +409,40 @@ fn pending(mut row: Membership, now: Timestamp) -> Decision {
     }
 }
 
+/// Somebody who was in, or on the way out, has an open invitation: a fresh start where the earlier
+/// one is over, with a letter unless the last is not long ago (G5).
+fn invited_anew(policy: &Policy, mut row: Membership, now: Timestamp) -> Decision {
+    let over = row.invited_at.is_none_or(|at| at + policy.expire_after <= now);
+    let cold = now.since(row.since) >= policy.readd_cooldown;
+    let away = matches!(row.state, State::Left | State::Removed | State::RemovalStaged);
+    if away && over && cold && row.sends > 0 {
+        renew(&mut row);
+        row.seen = true;
+    }
+    enter(&mut row, State::Invited, now);
+    row.restricted_by_bridge = false;
+    if over {
+        row.invited_at = Some(now);
+        row.invited_as = Some(row.email.clone());
+    }
+    if row.is_owned() && row.sends == 0 {
+        return Decision::of(row, vec![Step::Invite], Verdict::SeenPending);
+    }
+    keep(row, Verdict::SeenPending)
+}
+
 /// Cliq shows a working external account: only such an observation makes anybody joined (R11).
-fn joined(mut row: Membership, now: Timestamp) -> Decision {
+fn joined(policy: &Policy, mut row: Membership, now: Timestamp) -> Decision {
     let verdict = if row.state == State::Joined { Verdict::Settled } else { Verdict::SeenJoined };
+    // Restricted by the bridge, which Cliq has not shown yet: lifted, or it would stay for ever.
+    let still = row.restricted_by_bridge && row.state != State::Restricted && policy.portal_adds;
     enter(&mut row, State::Joined, now);
     row.unseen_since = None;
-    row.restricted_by_bridge = false;
     row.parked = None;
+    if still {
+        return Decision::of(row, vec![Step::Portal(PortalVerb::Restore)], Verdict::Restore);
+    }
+    row.restricted_by_bridge = false;
     keep(row, verdict)
 }
 

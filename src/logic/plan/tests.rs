@@ -267,124 +267,7 @@ fn r9_whoever_is_invited_and_was_never_told_is_told_once() {
     assert_eq!(plan(&facts(Some(&ada), Some(&seen), Some(&row))).steps, []);
 }
 
-fn leaver(state: State, absent_for: u64) -> Membership {
-    let since = NOW - Duration::from_hours(absent_for);
-    Membership { absent_since: Some(since), seen: true, ..member(state) }
-}
-
-fn gone<'a>(seen: Option<&'a CliqUser>, row: &'a Membership) -> Facts<'a> {
-    Facts { complete: true, ..facts(None, seen, Some(row)) }
-}
-
-#[test]
-fn g1_absence_counts_in_complete_listings_a_grace_apart() {
-    let seen = cliq(Presence::Active);
-    let fresh = Membership { seen: true, ..member(State::Joined) };
-    let single = plan(&facts(None, Some(&seen), Some(&fresh)));
-    assert_eq!((single.verdict, single.ledger.unwrap().absent_since), (Verdict::Absent, None));
-    let first = plan(&gone(Some(&seen), &fresh));
-    assert_eq!((first.steps, first.ledger.unwrap().absent_since), (vec![], Some(NOW)));
-    let early = leaver(State::Joined, 23);
-    assert_eq!(plan(&gone(Some(&seen), &early)).steps, []);
-    let due = leaver(State::Joined, 24);
-    let decision = plan(&gone(Some(&seen), &due));
-    assert!(decision.guarded);
-    assert_eq!(decision.steps, [Step::Portal(PortalVerb::Restrict)]);
-    assert_eq!(decision.ledger.unwrap().state, State::RemovalStaged);
-    let ada = user("ada@acme.example");
-    let back = plan(&facts(Some(&ada), Some(&seen), Some(&due)));
-    assert_eq!((back.steps, back.ledger.unwrap().absent_since), (vec![], None));
-}
-
-#[test]
-fn g1_a_leaver_is_restricted_first_and_removed_after_the_time_between() {
-    let seen = cliq(Presence::Inactive);
-    let staged = |days: u64| Membership {
-        since: NOW - Duration::from_hours(24 * days),
-        restricted_by_bridge: true,
-        ..leaver(State::RemovalStaged, 500)
-    };
-    assert_eq!(plan(&gone(Some(&seen), &staged(6))).verdict, Verdict::Staged);
-    let decision = plan(&gone(Some(&seen), &staged(7)));
-    assert_eq!(decision.steps, [Step::Portal(PortalVerb::RemoveExternal)]);
-    let gone_too = plan(&gone(None, &staged(8)));
-    assert_eq!((gone_too.steps, gone_too.ledger.unwrap().state), (vec![], State::Removed));
-}
-
-#[test]
-fn g17_an_open_invitation_is_cancelled_and_a_late_join_is_taken_back() {
-    let pending = cliq(Presence::Pending);
-    let invited = leaver(State::Invited, 30);
-    let decision = plan(&gone(Some(&pending), &invited));
-    assert_eq!(decision.verdict, Verdict::Cancel);
-    assert_eq!(decision.steps, [Step::Portal(PortalVerb::RemoveExternal)]);
-    let joined = cliq(Presence::Active);
-    let removed = leaver(State::Removed, 30);
-    let decision = plan(&gone(Some(&joined), &removed));
-    assert_eq!(decision.verdict, Verdict::LateJoin);
-    assert_eq!(decision.steps, [Step::Portal(PortalVerb::RemoveExternal)]);
-}
-
-#[test]
-fn g16_a_deactivated_user_is_restricted_at_once_and_never_removed() {
-    let mut ada = user("ada@acme.example");
-    ada.standing = Standing::NotActive("Disabled".into());
-    let active = cliq(Presence::Active);
-    let row = Membership { suspected_at: None, ..member(State::Joined) };
-    let decision = plan(&facts(Some(&ada), Some(&active), Some(&row)));
-    assert!(decision.guarded);
-    assert_eq!(decision.steps, [Step::Portal(PortalVerb::Restrict)]);
-    let blocked = cliq(Presence::Inactive);
-    let old = Membership { since: NOW - Duration::from_hours(9_999), ..row };
-    assert_eq!(plan(&facts(Some(&ada), Some(&blocked), Some(&old))).steps, []);
-}
-
-#[test]
-fn r29_nobody_is_taken_away_who_is_not_ours_and_external() {
-    let active = cliq(Presence::Active);
-    let due = leaver(State::Joined, 30);
-    let present = Membership { origin: Origin::Present, ..due.clone() };
-    assert_eq!(plan(&gone(Some(&active), &present)).verdict, Verdict::NotOurs);
-    let at_home = CliqUser { organization_id: Some("745".into()), ..active.clone() };
-    let decision = plan(&gone(Some(&at_home), &due));
-    assert_eq!((decision.steps, decision.verdict), (vec![], Verdict::Released));
-    let silent = CliqUser { organization_id: None, zoid: None, ..active.clone() };
-    assert_eq!(plan(&gone(Some(&silent), &due)).verdict, Verdict::UnknownClass);
-    let claimed = Facts { claimed: true, ..gone(Some(&active), &due) };
-    assert_eq!(plan(&claimed).verdict, Verdict::Succeeded);
-    let by_hand = Policy { portal_adds: false, ..policy() };
-    let decision = plan_one(&by_hand, &gone(Some(&active), &due), NOW);
-    assert_eq!((decision.steps, decision.verdict), (vec![], Verdict::RemoveByHand));
-}
-
-#[test]
-fn i24_who_was_seen_is_gone_after_two_complete_listings_and_comes_back_when_shown() {
-    let ada = user("ada@acme.example");
-    for (state, after) in [(State::Joined, State::Left), (State::Invited, State::Declined)] {
-        let row = Membership {
-            seen: true,
-            invited_at: Some(NOW),
-            invited_as: Some(Email::parse("ada@acme.example").unwrap()),
-            sends: 1,
-            ..member(state)
-        };
-        let nobody = Facts { complete: true, ..facts(Some(&ada), None, Some(&row)) };
-        let first = plan(&nobody).ledger.unwrap();
-        assert_eq!((first.state, first.unseen_since), (state, Some(NOW)));
-        let later = NOW + Duration::from_mins(15);
-        let nobody = Facts { complete: true, ..facts(Some(&ada), None, Some(&first)) };
-        let second = plan_one(&policy(), &nobody, later);
-        assert!(second.vanished);
-        let second = second.ledger.unwrap();
-        assert_eq!(second.state, after);
-        let seen = cliq(if state == State::Joined { Presence::Active } else { Presence::Pending });
-        let back = plan_one(&policy(), &facts(Some(&ada), Some(&seen), Some(&second)), later);
-        assert_eq!((back.steps, back.ledger.unwrap().state), (vec![], state));
-    }
-    let never_seen = Membership { seen: false, ..member(State::Invited) };
-    let nobody = Facts { complete: true, ..facts(Some(&ada), None, Some(&never_seen)) };
-    assert_eq!(plan(&nobody).ledger, None, "the portal said so and Cliq lags");
-}
+mod leaving;
 
 fn any_state() -> impl Strategy<Value = State> {
     prop::sample::select(State::ALL)
@@ -488,7 +371,7 @@ proptest! {
         let generation = row.as_ref().map(|row| row.generation);
         row = carry_out(&first, row.as_ref(), &mut seen);
         let again =
-            Facts { complete, claimed, ..facts(crm.as_ref(), seen.as_ref(), row.as_ref()) };
+            Facts { claimed, complete, ..facts(crm.as_ref(), seen.as_ref(), row.as_ref()) };
         let second = plan_one(&policy, &again, NOW);
         prop_assert_eq!(&second.steps, &vec![], "after {:?}", first);
         if let Some(row) = row {

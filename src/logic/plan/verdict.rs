@@ -80,6 +80,8 @@ pub enum Verdict {
     NotOurs,
     /// Another CRM user is this person now (Z14).
     Succeeded,
+    /// What was read is older than what is known.
+    Overtaken,
     /// An external member has become internal (G11).
     Released,
     /// Nobody knows for sure who the person is or where they are at home (R3, G6, G9).
@@ -129,6 +131,7 @@ impl Verdict {
             Self::RestrictByHand => "restrict_by_hand",
             Self::NotOurs => "not_ours",
             Self::Succeeded => "succeeded",
+            Self::Overtaken => "overtaken",
             Self::Released => "released",
             Self::Home(home) => home.word(),
         }
@@ -168,6 +171,7 @@ impl Verdict {
             | Self::RestrictByHand
             | Self::NotOurs
             | Self::Succeeded
+            | Self::Overtaken
             | Self::Released => self.of_leaving(),
             Self::Downgraded
             | Self::DowngradedByHand
@@ -233,6 +237,7 @@ impl Verdict {
             Self::NotOurs => {
                 "Was there before the bridge: never removed. Adopt it to hand it over."
             }
+            Self::Overtaken => "Something newer is known; the person is looked at again.",
             Self::Succeeded => "Another CRM user is this person now; nothing is taken back.",
             _ => "Has become one of the organization's own people: not ours any more.",
         }

@@ -99,6 +99,9 @@ CREATE TABLE memberships (
 CREATE INDEX memberships_email ON memberships(email, organization);
 CREATE INDEX memberships_zuid ON memberships(zuid, organization) WHERE zuid IS NOT NULL;
 CREATE INDEX memberships_crm ON memberships(crm_user_id);
+-- Who vanished within the guard's window.
+CREATE INDEX memberships_vanished ON memberships(organization, since)
+  WHERE unseen_since IS NOT NULL;
 -- What the invitation clock looks at.
 CREATE INDEX memberships_clock ON memberships(organization) WHERE state IN ('wanted', 'invited');
 
@@ -262,6 +265,10 @@ CREATE INDEX actions_guest ON actions(guest_id) WHERE guest_id IS NOT NULL;
 CREATE INDEX actions_guarded ON actions(organization, finished_at) WHERE guarded = 1;
 CREATE INDEX actions_membership ON actions(membership_id) WHERE membership_id IS NOT NULL;
 CREATE INDEX actions_run ON actions(run_id) WHERE run_id IS NOT NULL;
+CREATE INDEX actions_run_waiting ON actions(run_id, lane) WHERE state = 'waiting';
+-- Whom the invitation cap counts.
+CREATE INDEX actions_invited ON actions(organization, finished_at)
+  WHERE operation IN ('add_external', 'letter');
 CREATE INDEX actions_finished ON actions(finished_at) WHERE finished_at IS NOT NULL;
 
 CREATE TABLE audit (

@@ -15,6 +15,8 @@ pub struct Batch {
     pub channel: String,
     /// Whether people are taken out; else they are brought in.
     pub removes: bool,
+    /// Whether they are a part of a call that was refused.
+    pub parted: bool,
     /// The rows, in the order of the memberships.
     pub rows: Vec<(ActionId, GuestId)>,
 }
@@ -44,7 +46,8 @@ pub fn next_batch_due(
 }
 
 /// The due rows that go together with the one that is due longest, at most `most`. Rows that were
-/// refused together are tried in the parts they were put into.
+/// refused together are tried in the parts they were put into, before all others and one after the
+/// other, so that what concerns everybody shows early.
 pub fn next_batch(
     tx: &Tx<'_>,
     organization: &OrgId,
@@ -56,7 +59,8 @@ pub fn next_batch(
     let mut first = tx.sql().prepare_cached(&format!(
         "SELECT guests.channel, actions.operation, guests.part
          FROM actions JOIN guests ON guests.id = actions.guest_id
-         WHERE {DUE} AND {ready} ORDER BY actions.next_at, actions.id LIMIT 1"
+         WHERE {DUE} AND {ready}
+         ORDER BY guests.part IS NULL, guests.part, actions.next_at, actions.id LIMIT 1"
     ))?;
     let (lane, org) = (Lane::Channel.as_str(), organization.as_str());
     let mut found = first.query(params![lane, org, now.millis(), boot.0])?;
@@ -77,7 +81,8 @@ pub fn next_batch(
             |row| Ok((ActionId(row.get(0)?), GuestId(row.get(1)?))),
         )?
         .collect::<Result<_, _>>()?;
-    Ok(Some(Batch { channel, removes: operation == "channel_remove", rows }))
+    let removes = operation == "channel_remove";
+    Ok(Some(Batch { channel, removes, parted: part.is_some(), rows }))
 }
 
 /// Claims those of the rows that still wait; the others were withdrawn meanwhile.

@@ -4,7 +4,7 @@ use rusqlite::params;
 use serde::Serialize;
 
 use super::{StoreError, Tx};
-use crate::domain::{BootId, OrgId, Timestamp};
+use crate::domain::{BootId, Lane, MembershipId, OrgId, Timestamp};
 
 /// Letters sent from `from` to `now` or on their way: how many, and when the oldest of them went.
 /// Those "of the future", sent under a clock that was set back since, do not count.
@@ -67,6 +67,33 @@ pub fn waiting(tx: &Tx<'_>) -> Result<i64, StoreError> {
         .sql()
         .prepare_cached("SELECT count(*) FROM actions WHERE state = 'waiting'")?
         .query_row([], |row| row.get(0))?)
+}
+
+/// Whether a row of the lane waits for this membership.
+pub fn waits(tx: &Tx<'_>, membership: MembershipId, lane: Lane) -> Result<bool, StoreError> {
+    Ok(tx
+        .sql()
+        .prepare_cached(
+            "SELECT 1 FROM actions
+             WHERE membership_id = ?1 AND lane = ?2 AND state = 'waiting' LIMIT 1",
+        )?
+        .exists(params![membership.0, lane.as_str()])?)
+}
+
+/// Whether something about the person's access was queued or carried out after `from`.
+pub fn moved_since(
+    tx: &Tx<'_>,
+    membership: MembershipId,
+    from: Timestamp,
+) -> Result<bool, StoreError> {
+    Ok(tx
+        .sql()
+        .prepare_cached(
+            "SELECT 1 FROM actions WHERE membership_id = ?1 AND lane = 'access'
+               AND ((state = 'done' AND finished_at > ?2)
+                    OR (state = 'waiting' AND created_at > ?2)) LIMIT 1",
+        )?
+        .exists(params![membership.0, from.millis()])?)
 }
 
 /// Whether administrators were told this title for this organization since `from`. Notices carry

@@ -33,7 +33,7 @@ pub(super) fn operation(
     }
     let invitation = || serde_json::from_str::<Invitation>(payload?).ok();
     match name {
-        "letter" => invitation().map(Operation::Letter),
+        "letter" | "reminder" => invitation().map(Operation::Letter),
         "bot_notice" => invitation().map(Operation::BotNotice),
         "admin_mail" => {
             let (to, notice) = serde_json::from_str::<(String, Notice)>(payload?).ok()?;
@@ -201,7 +201,8 @@ fn supersede(
         .sql()
         .prepare_cached(&format!(
             "UPDATE actions SET state = 'superseded', finished_at = ?3
-             WHERE {column} = ?1 AND lane = ?2 AND state = 'waiting' AND claims = 0"
+             WHERE {column} = ?1 AND lane = ?2 AND state = 'waiting' AND claims = 0
+               AND by_operator = 0"
         ))?
         .execute(params![id, lane.as_str(), now.millis()])?)
 }

@@ -27,7 +27,7 @@ pub enum Desk {
 
 /// The columns that [`action`] reads.
 const COLUMNS: &str = "id, organization, membership_id, guest_id, operation, payload, reason, \
-     idempotency_key, by_operator, failures, created_at";
+     idempotency_key, guarded, by_operator, failures, created_at";
 
 /// A row may go when no earlier row of its lane waits.
 const FIRST_IN_LANE: &str = "NOT EXISTS (SELECT 1 FROM actions earlier
@@ -123,6 +123,7 @@ pub(super) fn action(row: &Row<'_>) -> rusqlite::Result<(ActionId, Option<Action
         operation,
         reason: row.get("reason")?,
         idempotency_key: row.get("idempotency_key")?,
+        guarded: row.get("guarded")?,
         by_operator: row.get("by_operator")?,
         failures: row.get("failures")?,
         created_at: Timestamp(row.get("created_at")?),

@@ -21,6 +21,9 @@ use url::Url;
 /// Longest command; a browser that starts on a busy machine takes the most of it.
 const PATIENCE: Duration = Duration::from_mins(3);
 
+/// Looks that may pass until a click has led on; each is a real answer of the driver.
+const LOOKS_MAX: u32 = 5_000;
+
 /// Browsers at once: each wants a core, and hundreds of megabytes.
 static SEATS: Semaphore = Semaphore::const_new(2);
 
@@ -140,10 +143,41 @@ impl Browser {
         self.ask(&format!("/element/{element}/text")).await.as_str().unwrap().to_owned()
     }
 
-    /// Clicks the first element of this selector, which must be in sight.
-    pub async fn click(&self, selector: &str) {
+    /// Clicks the first element of this selector, which must be in sight, and waits for the page
+    /// that it leads to.
+    pub async fn follow(&self, selector: &str) {
+        let before = self.document().await;
         let element = self.element(selector).await;
         self.command(&format!("/element/{element}/click"), &json!({})).await;
+        self.arrive(before).await;
+    }
+
+    /// Presses a key that leads to another page, and waits for that.
+    pub async fn follow_key(&self, key: &str) {
+        let before = self.document().await;
+        self.press(key).await;
+        self.arrive(before).await;
+    }
+
+    /// The name of the document: the driver puts it into the names of elements. None while pages
+    /// change.
+    async fn document(&self) -> Option<String> {
+        let root = json!({ "using": "css selector", "value": "html" });
+        let request = self.http.post(format!("{}/element", self.session)).body(root.to_string());
+        let root = tried(request).await.ok()?[ELEMENT].as_str()?.to_owned();
+        Some(root.rsplit_once(".e.")?.0.to_owned())
+    }
+
+    /// Ends when the browser has left the document. The driver comes back from a click before it
+    /// knows whether that leads anywhere; later commands wait for what is loading.
+    async fn arrive(&self, before: Option<String>) {
+        for _ in 0..LOOKS_MAX {
+            let now = self.document().await;
+            if now.is_some() && now != before {
+                return;
+            }
+        }
+        panic!("nothing came after {}", self.url().await);
     }
 
     async fn element(&self, selector: &str) -> String {
@@ -244,11 +278,17 @@ impl Drop for Driver {
 
 /// The `value` of an answer; an error fails the test with what the driver says.
 async fn value(what: &str, request: reqwest::RequestBuilder) -> Value {
-    let response =
-        request.timeout(PATIENCE).send().await.unwrap_or_else(|error| panic!("{what}: {error}"));
+    tried(request).await.unwrap_or_else(|error| panic!("{what}: {error}"))
+}
+
+/// The `value` of an answer, or what the driver says instead.
+async fn tried(request: reqwest::RequestBuilder) -> Result<Value, String> {
+    let response = request.timeout(PATIENCE).send().await.map_err(|error| error.to_string())?;
     let (status, text) = (response.status(), response.text().await.unwrap());
-    assert!(status.is_success(), "{what}: {status} {text}");
-    serde_json::from_str::<Value>(&text).unwrap()["value"].take()
+    if !status.is_success() {
+        return Err(format!("{status} {text}"));
+    }
+    Ok(serde_json::from_str::<Value>(&text).unwrap()["value"].take())
 }
 
 fn program(name: &str) -> Option<PathBuf> {

@@ -142,6 +142,113 @@ fn r48_one_invitation_per_generation_and_a_new_one_asks_once() {
 }
 
 #[test]
+fn an_operator_who_asks_for_the_person_leads_out_of_a_dead_end() {
+    for known in GuestState::ALL {
+        let asks = case(State::Joined).guest(*known).with(|case| case.rearm = true).plan();
+        let dead = matches!(
+            known,
+            GuestState::Removed | GuestState::Expired | GuestState::Declined | GuestState::Wanted
+        );
+        assert_eq!(asks.step, INVITE.filter(|_| dead), "{known}");
+        let held = case(State::Joined)
+            .guest(*known)
+            .with(|case| (case.rearm, case.mapping) = (true, Mapping::Held))
+            .plan();
+        assert_eq!(held.step, None, "{known}");
+    }
+    // Asked twice without an answer, whatever became of the mark.
+    for parked in [None, Some("unanswered".to_owned())] {
+        let unanswered = case(State::Joined)
+            .guest(GuestState::Invited)
+            .with(|case| case.rearm = true)
+            .with(|case| {
+                let guest = case.guest.as_mut().unwrap();
+                (guest.unanswered, guest.parked) = (2, parked);
+            })
+            .plan();
+        assert_eq!(unanswered.step, INVITE);
+        assert_eq!(unanswered.guest.unwrap().unanswered, 0);
+    }
+}
+
+#[test]
+fn who_is_meant_again_is_invited_once_after_a_day() {
+    let again = |state: GuestState, hours: u64, ours: bool| {
+        case(State::Joined)
+            .guest(state)
+            .with(|case| case.now = NOW + std::time::Duration::from_hours(hours))
+            .with(|case| case.guest.as_mut().unwrap().invited_at = ours.then_some(NOW))
+            .plan()
+            .step
+    };
+    for ours in [true, false] {
+        assert_eq!(again(GuestState::Removed, 23, ours), None);
+        assert_eq!(again(GuestState::Removed, 24, ours), INVITE);
+        assert_eq!(again(GuestState::Left, 240, ours), None);
+    }
+    let team = case(State::Joined)
+        .guest(GuestState::Removed)
+        .level(Level::Team)
+        .with(|case| case.now = NOW + DAY * 9)
+        .plan();
+    assert_eq!(team.guest, None, "put out by Cliq (R28)");
+}
+
+#[test]
+fn r57_who_comes_back_after_being_out_came_by_another_hand() {
+    let left = case(State::Joined)
+        .guest(GuestState::Joined)
+        .with(|case| case.guest.as_mut().unwrap().unseen_since = Some(NOW))
+        .with(|case| case.now = NOW + DAY)
+        .sees(false)
+        .plan();
+    let row = left.guest.unwrap();
+    assert_eq!((row.state, row.is_ours()), (GuestState::Left, false));
+    let back = case(State::Joined)
+        .with(|case| case.guest = Some(row))
+        .with(|case| case.mapping = Mapping::Lapsed("the profile changed"))
+        .sees(true)
+        .plan();
+    assert_eq!((state(&back), back.step), (Some(GuestState::Joined), None));
+}
+
+#[test]
+fn r29_who_does_not_show_as_external_is_left_alone_in_every_state() {
+    for known in [GuestState::Joined, GuestState::Invited, GuestState::SignedUp] {
+        let decision = case(State::Removed)
+            .guest(known)
+            .with(|case| case.guest.as_mut().unwrap().parked = Some("not_external".to_owned()))
+            .plan();
+        assert_eq!(decision.step, None, "{known}");
+    }
+    // One of the organization's own by now, who was invited as an external one.
+    let own = case(State::Joined)
+        .guest(GuestState::Invited)
+        .with(|case| (case.membership, case.own) = (None, Some(CliqId::from("55"))))
+        .with(|case| case.mapping = Mapping::Lapsed("the profile changed"))
+        .plan();
+    assert_eq!(own.step, None);
+}
+
+#[test]
+fn nobody_is_taken_out_of_a_channel_that_is_not_shown() {
+    let plan = |hindrance: &'static str| {
+        case(State::Removed)
+            .guest(GuestState::Joined)
+            .with(|case| case.hindrance = Some(hindrance))
+            .plan()
+    };
+    for code in ["channel_not_found", "channel_not_exists", "channel_unreadable"] {
+        let decision = plan(code);
+        assert_eq!(
+            (decision.step, decision.verdict),
+            (None, GuestVerdict::Parked(code.to_owned()))
+        );
+    }
+    assert_eq!(plan("permission").step, REMOVE, "that is about bringing in");
+}
+
+#[test]
 fn left_takes_two_complete_lists_and_is_for_good() {
     let first = case(State::Joined).guest(GuestState::Joined).sees(false).plan();
     let row = first.guest.unwrap();
@@ -202,7 +309,7 @@ fn leavers_go_and_whom_an_administrator_restricted_stays() {
     };
     assert_eq!(leaving(State::RemovalStaged, false, true), REMOVE);
     assert_eq!(leaving(State::Removed, false, false), REMOVE);
-    assert_eq!(leaving(State::Restricted, true, true), REMOVE);
+    assert_eq!(leaving(State::Restricted, true, true), None, "deactivated is not leaving (G16)");
     assert_eq!(leaving(State::Restricted, true, false), None, "restricted by a standing choice");
     assert_eq!(leaving(State::Restricted, false, true), None);
     assert_eq!(leaving(State::Joined, false, true), None);
@@ -243,7 +350,16 @@ fn refusals_wait_for_an_operator_and_limits_for_their_cause() {
     };
     assert_eq!(parked("member_add_failed", false), None);
     assert_eq!(parked("member_add_failed", true), INVITE);
-    for limit in ["permission", "plan_free", "channel_full", "team_channel", "over_quota"] {
+    for limit in [
+        "permission",
+        "plan_free",
+        "channel_full",
+        "team_channel",
+        "over_quota",
+        "channel_not_exists",
+        "channel_unreadable",
+        "refused_for_all:member_add_failed",
+    ] {
         assert_eq!(parked(limit, false), INVITE, "{limit} is gone");
     }
     let full = case(State::Joined).with(|case| case.room = Some(0)).plan();
@@ -336,6 +452,9 @@ fn every_code_says_what_to_do() {
         "chat_with_other_org_disabled",
         "unanswered",
         "not_external",
+        "channel_not_exists",
+        "channel_unreadable",
+        "refused_for_all:any_code",
     ] {
         let text = remedy(code);
         assert!(text.starts_with(code) && !text.contains("refused by Cliq"), "{text}");
