@@ -84,7 +84,7 @@ pub fn choose(
         // Most people have one organization; some come to have both.
         Some(place) if dice.percent(90) => place,
         Some(place) => 1 - place,
-        None => dice.below(2),
+        None => person.first,
     };
     let mut some = of_crm(dice, person, place);
     if range == Range::All {
@@ -187,6 +187,7 @@ pub async fn perform(
     if let Some(word) = by_hand {
         bridge.act(&format!("{member}/{word}"), &Value::Null).await;
         person.account |= act == Act::Accept;
+        person.places[place].let_in |= act == Act::Activate;
         return None;
     }
     match act {
@@ -199,10 +200,9 @@ pub async fn perform(
             let home = if act == Act::MoveIn { organization } else { "elsewhere" };
             bridge.patch(&format!("/people/{email}"), &json!({ "home": home })).await;
             person.home = (act == Act::MoveIn).then_some(place);
-            person.account = true;
+            (person.account, person.moved) = (true, true);
             // Whatever was there before is gone with the move.
             person.places[place].theirs &= act == Act::MoveOut;
-            person.places[place].planted = false;
             None
         }
         Act::Add => Some(add(bridge, dice, person, place).await),

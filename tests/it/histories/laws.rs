@@ -57,7 +57,7 @@ pub fn nobody_stays_behind(town: &Town, cliq: &Cliq) -> Result<(), (Key, String)
                 None => true,
                 Some(row) => {
                     let off = !matches!(row.status, "active" | "paused" | "");
-                    off && status != "inactive"
+                    off && status != "inactive" && !place.let_in
                 }
             };
             if stays {

@@ -43,6 +43,8 @@ pub struct Place {
     pub theirs: bool,
     /// In Cliq when the bridge first looked, and not in CRM: somebody else put the row there.
     pub planted: bool,
+    /// An administrator of Cliq has let the person in by hand: not undone.
+    pub let_in: bool,
 }
 
 impl Place {
@@ -64,6 +66,10 @@ pub struct Person {
     pub places: [Place; 2],
     /// How many addresses there were.
     pub renames: usize,
+    /// The organization that is the first to have the person.
+    pub first: usize,
+    /// Whether the home has changed, so that somebody has to confirm it (G6).
+    pub moved: bool,
 }
 
 /// Everybody, and whose which address is or was.
@@ -100,9 +106,9 @@ enum Beginning {
     Internal,
 }
 
-/// Makes `count` people, and the tables that put them into the sandbox's world. `plain` leaves out
-/// everybody but strangers and listed ones.
-pub fn settle(dice: &mut Dice, count: usize, plain: bool) -> (Town, String) {
+/// Makes `count` people, and the tables that put them into the sandbox's world; this share of them,
+/// in a hundred, is Birch's. `plain` leaves out everybody but strangers and listed ones.
+pub fn settle(dice: &mut Dice, count: usize, birch: usize, plain: bool) -> (Town, String) {
     let (mut town, mut tables) = (Town::default(), String::new());
     for number in 0..count {
         let beginning = match dice.below(100) {
@@ -113,15 +119,20 @@ pub fn settle(dice: &mut Dice, count: usize, plain: bool) -> (Town, String) {
             91..95 => Beginning::Planted(dice.of(&["active", "pending"])),
             _ => Beginning::Internal,
         };
-        let person = one(dice, number, beginning, &mut tables);
+        let first = usize::from(dice.percent(birch));
+        let person = one(dice, number, (first, beginning), &mut tables);
         town.note(number, &person.email);
         town.people.push(person);
     }
     (town, tables)
 }
 
-fn one(dice: &mut Dice, number: usize, beginning: Beginning, tables: &mut String) -> Person {
-    let first = dice.below(2);
+fn one(
+    dice: &mut Dice,
+    number: usize,
+    (first, beginning): (usize, Beginning),
+    tables: &mut String,
+) -> Person {
     let at = |place: usize| place == first;
     let home = (beginning == Beginning::Internal).then_some(first);
     let email = match home {
@@ -152,7 +163,7 @@ fn one(dice: &mut Dice, number: usize, beginning: Beginning, tables: &mut String
         Temper::Timid,
     ]);
     let mut person =
-        Person { email, account, home, temper, places: Default::default(), renames: 0 };
+        Person { email, account, home, temper, places: Default::default(), renames: 0, first, moved: false };
     for (place, name) in ORGANIZATIONS.iter().enumerate().filter(|(place, _)| at(*place)) {
         let email = &person.email;
         if matches!(beginning, Beginning::Listed | Beginning::Present(_) | Beginning::Internal) {
