@@ -1,13 +1,10 @@
 //! Corners that generated histories led into: each a short story by itself.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
 use super::support::{Bridge, Setup};
 
 const BO: &str = "bo@partner.example";
-const DAY: Duration = Duration::from_hours(24);
 
 async fn resync(bridge: &Bridge) {
     bridge.resync(json!({ "organization": "birch" })).await;

@@ -74,12 +74,7 @@ pub enum Range {
 }
 
 /// An act that is possible for the person now.
-pub fn choose(
-    dice: &mut Dice,
-    person: &Person,
-    cliq: &Cliq,
-    range: Range,
-) -> Option<(usize, Act)> {
+pub fn choose(dice: &mut Dice, person: &Person, cliq: &Cliq, range: Range) -> Option<(usize, Act)> {
     let place = match person.places.iter().position(|place| place.row.is_some()) {
         // Most people have one organization; some come to have both.
         Some(place) if dice.percent(90) => place,
@@ -144,25 +139,6 @@ pub fn answer(person: &Person, place: usize, cliq: &Cliq) -> Option<Act> {
         Temper::Refuser => Some(Act::Decline),
         Temper::Timid => None,
     }
-}
-
-/// Acts that leave a row as every organization has it, so that two tellings can be compared.
-pub fn heal(person: &Person, place: usize) -> Vec<Act> {
-    let Some(row) = &person.places[place].row else { return Vec::new() };
-    let mut acts = Vec::new();
-    if row.email != person.email {
-        acts.push(Act::NameBack);
-    }
-    if !row.confirmed {
-        acts.push(Act::Confirm);
-    }
-    if !row.regular {
-        acts.push(Act::Category(true));
-    }
-    if row.status != "active" {
-        acts.push(Act::Status("active"));
-    }
-    acts
 }
 
 /// Does it; answers the event that CRM Plus posts of it.

@@ -10,7 +10,11 @@ use super::people::{ORGANIZATIONS, Town};
 use super::watch::{Key, Watch};
 
 /// (3) Our mails about an organization to a person: 1 + k for each fresh start.
-pub fn mails_are_bounded(watch: &Watch, town: &Town, reminders: usize) -> Result<(), (Key, String)> {
+pub fn mails_are_bounded(
+    watch: &Watch,
+    town: &Town,
+    reminders: usize,
+) -> Result<(), (Key, String)> {
     for (key, ids) in &watch.mails {
         let found = usize::from(town.people[key.1].places[key.0].planted);
         let starts = watch.starts.get(key).copied().unwrap_or_default() + found;
@@ -23,13 +27,12 @@ pub fn mails_are_bounded(watch: &Watch, town: &Town, reminders: usize) -> Result
 
 /// (2) In any window no more people lose access than the guard allows.
 pub fn losses_are_bounded(watch: &Watch, window: Duration, most: usize) -> Result<(), String> {
-    for place in 0..ORGANIZATIONS.len() {
+    for (place, name) in ORGANIZATIONS.iter().enumerate() {
         let here: Vec<_> = watch.losses.iter().filter(|loss| loss.key.0 == place).collect();
         for (index, last) in here.iter().enumerate() {
             let within = here[..=index].iter().filter(|loss| last.at.since(loss.at) < window);
             let people: BTreeSet<_> = within.map(|loss| loss.key.1).collect();
             if people.len() > most {
-                let name = ORGANIZATIONS[place];
                 return Err(format!(
                     "(2) {} people of {name} within {window:?} until {}; at most {most}",
                     people.len(),

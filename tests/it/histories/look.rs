@@ -61,10 +61,4 @@ impl Cliq {
         let own = self.0.iter().filter(|(_, row)| !row.external);
         own.map(|(key, row)| (key, &row.whole)).collect()
     }
-
-    /// Address and status of every external row of an organization.
-    pub fn externals(&self, place: usize) -> BTreeMap<String, String> {
-        let theirs = self.0.iter().filter(|((at, _), row)| *at == place && row.external);
-        theirs.map(|((_, email), row)| (email.clone(), row.status.clone())).collect()
-    }
 }

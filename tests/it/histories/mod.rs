@@ -58,19 +58,11 @@ async fn tell(terms: Terms) -> Tally {
     telling.end().await
 }
 
-fn cpu() -> f64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
-    let after = stat.rsplit(')').next().unwrap();
-    let f: Vec<&str> = after.split_whitespace().collect();
-    (f[11].parse::<f64>().unwrap() + f[12].parse::<f64>().unwrap()) / 100.0
-}
-
 #[tokio::test]
 async fn wild_lives() {
     let mut all = Tally::default();
     for seed in seeds(1, 2) {
         all.add(&tell(wild(seed)).await);
-        println!("seed {seed} {all:?} cpu {}", cpu());
     }
     println!("{all:?}");
 }

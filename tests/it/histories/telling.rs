@@ -2,6 +2,7 @@
 //!
 //! Deliberately absent: which laws a test is about.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -126,12 +127,23 @@ impl Telling {
             let id = self.bridge.resync(json!({ "organization": name })).await;
             self.bridge.settle().await;
             let run = self.bridge.admin(&format!("/runs/{id}")).await.body;
-            text.push_str(&format!("LAST {run}\n"));
+            writeln!(text, "LAST {run}").unwrap();
         }
         let status = self.bridge.admin("/status").await.body;
-        text.push_str(&format!("STATUS {status:#}\n"));
+        writeln!(text, "STATUS {status:#}").unwrap();
         for entry in &self.bridge.journal().await.0 {
-            if entry["call"] == "crm.users.list" || entry["kind"] == "fault" { text.push_str(&format!("RUN {} {} {} {} {}\n", entry["at"], entry["organization"], entry["call"], entry["kind"], entry["detail"])); }
+            if entry["call"] == "crm.users.list" || entry["kind"] == "fault" {
+                writeln!(
+                    text,
+                    "RUN {} {} {} {} {}",
+                    entry["at"],
+                    entry["organization"],
+                    entry["call"],
+                    entry["kind"],
+                    entry["detail"]
+                )
+                .unwrap();
+            }
         }
         panic!("{text}");
     }
@@ -144,11 +156,17 @@ impl Telling {
             let subject = entry["subject"].as_str().unwrap_or_default();
             if self.town.find(subject) == Some(number) {
                 let word = |key: &str| entry[key].as_str().unwrap_or("-").to_owned();
-                text.push_str(&format!(
-                    "{} {} {} {} {} {}\n",
-                    word("at"), word("organization"), word("kind"), word("call"), subject,
+                writeln!(
+                    text,
+                    "{} {} {} {} {} {}",
+                    word("at"),
+                    word("organization"),
+                    word("kind"),
+                    word("call"),
+                    subject,
                     word("detail")
-                ));
+                )
+                .unwrap();
             }
         }
         let path = format!("/memberships?organization={}&q={number}%40", ORGANIZATIONS[place]);
@@ -160,7 +178,7 @@ impl Telling {
             if self.town.find(row["email"].as_str().unwrap()) == Some(number) {
                 let id = row["id"].as_str().unwrap();
                 let whole = self.bridge.admin(&format!("/memberships/{id}")).await.body;
-                text.push_str(&format!("{whole:#}\n"));
+                writeln!(text, "{whole:#}").unwrap();
             }
         }
         text

@@ -82,7 +82,7 @@ impl Bridge {
         }
     }
 
-    fn running(&self) -> &Running {
+    pub fn running(&self) -> &Running {
         self.running.as_ref().expect("the bridge runs")
     }
 
