@@ -183,7 +183,8 @@ impl Engine {
         }
         if found.is_none() {
             // An invitation that is still open may be found by its address only.
-            let mut same = host.cliq.search(&row.email).await?;
+            let addresses = [&row.email, row.invited_as.as_ref().unwrap_or(&row.email)];
+            let mut same = host.cliq.search_any(&addresses).await?;
             found = if same.len() == 1 { same.pop() } else { None };
         }
         let Some(cliq) = found else { return Ok(Some("Cliq does not show the person any more")) };

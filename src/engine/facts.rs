@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use super::channels::MemberLists;
 use super::{Engine, Host};
-use crate::domain::{CrmUser, CrmUserId, Directory, Membership, Presence, Roster, Timestamp};
+use crate::domain::{
+    CrmUser, CrmUserId, Directory, Email, Membership, Presence, Roster, Timestamp,
+};
 use crate::logic::plan::{Claims, doubles};
 use crate::store::{StoreError, ledger};
 use crate::zoho::cliq::Paid;
@@ -160,6 +162,7 @@ impl Engine {
         let (organization, id) = (host.id().clone(), user.id.clone());
         let known: Option<Membership> =
             self.inner.store.read(move |tx| ledger::by_user(tx, &organization, &id)).await?;
+        let invited = known.as_ref().and_then(|row| row.invited_as.clone());
         let remembered = known.and_then(|row| row.cliq_id).map(|id| id.to_string());
         let zuid = user.zuid.as_ref().map(ToString::to_string);
         let named = remembered.is_some() || zuid.is_some();
@@ -174,8 +177,9 @@ impl Engine {
         // A single row need not say whether the account works (contract section 2.1); a search
         // with `fields=all` does.
         let silent = rows.iter().any(|row| row.presence == Presence::Unknown);
-        if let Some(email) = user.email.as_ref().filter(|_| silent || !named) {
-            rows.extend(host.cliq.search(email).await?);
+        if silent || !named {
+            let addresses: Vec<&Email> = user.email.iter().chain(&invited).collect();
+            rows.extend(host.cliq.search_any(&addresses).await?);
         }
         Ok(Directory::complete(rows, 1))
     }

@@ -137,6 +137,23 @@ impl Client {
         Ok(found)
     }
 
+    /// The rows of the first of these addresses that has any; the same one is not asked for twice.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub async fn search_any(&self, addresses: &[&Email]) -> Result<Vec<CliqUser>, CallError> {
+        let mut asked = BTreeSet::new();
+        for email in addresses {
+            if asked.insert(*email) {
+                let found = self.search(email).await?;
+                if !found.is_empty() {
+                    return Ok(found);
+                }
+            }
+        }
+        Ok(Vec::new())
+    }
+
     async fn pass(
         &self,
         search: Option<&Email>,

@@ -43,3 +43,74 @@ async fn g2_g16_whoever_was_renamed_unheard_and_deactivated_is_restricted_under_
     assert_eq!(status(&bridge, BO).await, "inactive");
     bridge.finish_with_leftovers("Cliq shows the address of the account").await;
 }
+
+#[tokio::test]
+async fn g17_g2_an_invitation_is_cancelled_under_the_address_that_was_invited() {
+    for listed_in_time in [true, false] {
+        let bridge = Setup::demo().start().await;
+        let bo = bridge.added("birch", BO).await;
+        bridge.settle().await;
+        if listed_in_time {
+            resync(&bridge).await;
+        }
+        // Bo has no Zoho account: nothing but the address says who the open invitation is for.
+        patch(&bridge, &bo, json!({ "email": "bo.nordin@partner.example" })).await;
+        bridge.webhook("crmplus", &bridge.event("user.updated", "birch", &bo)).await;
+        bridge.settle().await;
+        resync(&bridge).await;
+        bridge.delete(&format!("/organizations/birch/crm-users/{bo}")).await;
+        for _ in 0..3 {
+            resync(&bridge).await;
+            bridge.clock.advance(DAY);
+        }
+        assert_eq!(status(&bridge, BO).await, Value::Null, "listed in time: {listed_in_time}");
+        assert_eq!(bridge.mails(BO).await.len(), 1);
+        bridge.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn g11_whoever_was_once_one_of_their_own_and_is_added_anew_is_ours() {
+    let bridge = Setup::demo().start().await;
+    let bo = joined(&bridge).await;
+    bridge.patch(&format!("/people/{BO}"), &json!({ "home": "birch" })).await;
+    resync(&bridge).await;
+    bridge.patch(&format!("/people/{BO}"), &json!({ "home": "elsewhere" })).await;
+    resync(&bridge).await;
+    bridge.admin_post(&format!("/people/{BO}/confirm-home"), &Value::Null).await;
+    for _ in 0..2 {
+        bridge.clock.advance(DAY * 2);
+        resync(&bridge).await;
+    }
+    assert_eq!(status(&bridge, BO).await, "pending", "added anew");
+    bridge.delete(&format!("/organizations/birch/crm-users/{bo}")).await;
+    for _ in 0..3 {
+        resync(&bridge).await;
+        bridge.clock.advance(DAY);
+    }
+    assert_eq!(status(&bridge, BO).await, Value::Null, "what our call made is ours");
+    bridge.finish().await;
+}
+
+#[tokio::test]
+async fn g1_whoever_is_listed_again_in_whatever_shape_is_not_absent_any_more() {
+    for (name, shape) in [("category", "portal_user"), ("status", "paused"), ("email", "no address")]
+    {
+        let bridge = Setup::demo().start().await;
+        let bo = joined(&bridge).await;
+        let alone = json!({ "kind": "status", "status": 200, "body": {
+            "users": [{ "id": "1", "email": "boss@birch.example", "status": "active" }],
+            "info": { "per_page": 200, "count": 1, "page": 1, "more_records": false },
+        }});
+        let once = json!({ "organization": "birch" });
+        bridge.fault("crm.users.list", once.clone(), alone.clone()).await;
+        resync(&bridge).await;
+        patch(&bridge, &bo, json!({ name: shape })).await;
+        bridge.clock.advance(DAY * 3);
+        resync(&bridge).await;
+        bridge.fault("crm.users.list", once, alone).await;
+        resync(&bridge).await;
+        assert_eq!(status(&bridge, BO).await, "active", "{name}: absent in one listing, twice");
+        bridge.finish_with_leftovers("the listing lied last").await;
+    }
+}

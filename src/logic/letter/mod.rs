@@ -8,7 +8,9 @@
 #[cfg(test)]
 mod tests;
 
-use minijinja::{Value, context};
+use std::sync::LazyLock;
+
+use minijinja::{Environment, Value, context};
 use url::Url;
 
 use super::words::{self, Facts, LIMITS, Speech, clean, layout};
@@ -52,6 +54,10 @@ const TEMPLATES: &[(&str, &str)] = &[
     ("notice.html", include_str!("templates/notice.html")),
     ("notice.txt", include_str!("templates/notice.txt")),
 ];
+
+/// The templates, read once: reading them takes longer than writing the letter.
+static LETTERS: LazyLock<Result<Environment<'static>, String>> =
+    LazyLock::new(|| layout::environment(TEMPLATES).map_err(|error| format!("{error:#}")));
 
 /// Writes an invitation letter (R9 to R12) or a reminder of it (G4): who invites, to what, what
 /// limited access means, how to join, until when; for somebody without a Cliq account first of all
@@ -171,7 +177,8 @@ pub fn bot_message(invitation: &Invitation) -> Result<BotMessage, RenderError> {
 }
 
 fn render(name: &str, facts: &Value) -> Result<String, RenderError> {
-    Ok(layout::environment(TEMPLATES)?.get_template(name)?.render(facts)?)
+    let letters = LETTERS.as_ref().map_err(|what| RenderError::Catalogue(what.clone()))?;
+    Ok(letters.get_template(name)?.render(facts)?)
 }
 
 fn reminders_only(is_reminder: bool, value: Option<&str>) -> Option<&str> {

@@ -1,10 +1,13 @@
 //! Which Cliq row is the CRM user (design section 11, "Identity"): the zuid; else the id that the
-//! ledger remembers; else the address, if exactly one row has it.
+//! ledger remembers; else the address, if exactly one row has it; else an open invitation to the
+//! address that was invited (G2).
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Matched;
-use crate::domain::{CliqUser, CrmUser, CrmUserId, Directory, Email, Membership, Roster, Standing};
+use crate::domain::{
+    CliqUser, CrmUser, CrmUserId, Directory, Email, Membership, Presence, Roster, Standing,
+};
 
 /// Finds the user's row among those that were read.
 pub fn matching<'a>(
@@ -25,7 +28,7 @@ pub fn matching<'a>(
     }
     let Some(email) = &user.email else { return Matched::Nobody };
     match directory.by_email(email).as_slice() {
-        [] => Matched::Nobody,
+        [] => known.map_or(Matched::Nobody, |known| invitation_of(known, directory)),
         [row] => unless_another_account(user, row),
         _ => Matched::Conflict,
     }
@@ -42,9 +45,23 @@ pub fn of_ledger<'a>(known: &Membership, directory: &'a Directory) -> Matched<'a
     }
     match directory.by_email(&known.email).as_slice() {
         [row] if known.zuid.is_none() || row.zuid.is_none() => Matched::One(row),
-        // Nobody; or the address has another account now, which is somebody else's.
-        [] | [_] => Matched::Nobody,
+        [] => invitation_of(known, directory),
+        // The address has another account now, which is somebody else's.
+        [_] => Matched::Nobody,
         _ => Matched::Conflict,
+    }
+}
+
+/// The open invitation of somebody who was renamed before Cliq was ever read: without an account,
+/// nothing but the address that was invited says whose it is (G2, G17).
+fn invitation_of<'a>(known: &Membership, directory: &'a Directory) -> Matched<'a> {
+    let Some(address) = &known.invited_as else { return Matched::Nobody };
+    match directory.by_email(address).as_slice() {
+        [row] if row.presence == Presence::Pending => match (&known.zuid, &row.zuid) {
+            (Some(ours), Some(theirs)) if ours != theirs => Matched::Nobody,
+            _ => Matched::One(row),
+        },
+        _ => Matched::Nobody,
     }
 }
 

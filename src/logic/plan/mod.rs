@@ -111,7 +111,9 @@ pub fn plan_one(policy: &Policy, facts: &Facts<'_>, now: Timestamp) -> Decision 
 fn decide(policy: &Policy, facts: &Facts<'_>, now: Timestamp) -> Decision {
     let Some(user) = facts.crm else { return absent(policy, facts, now) };
     match &user.standing {
-        Standing::Unknown(word) => return Decision::nothing(Verdict::UnknownStatus(word.clone())),
+        Standing::Unknown(word) => {
+            return listed(facts.membership, Verdict::UnknownStatus(word.clone()));
+        }
         Standing::NotActive(word) => return not_active(policy, facts, word, now),
         Standing::Active => {}
     }
@@ -168,7 +170,15 @@ fn out(known: Option<&Membership>, verdict: Verdict, now: Timestamp) -> Decision
             enter(&mut row, State::Removed, now);
             keep(row, verdict)
         }
-        _ => Decision::nothing(verdict),
+        _ => listed(Some(known), verdict),
+    }
+}
+
+/// Nothing follows for somebody whom CRM lists in whatever shape; but listed is not absent (G1).
+fn listed(known: Option<&Membership>, verdict: Verdict) -> Decision {
+    match known.filter(|known| known.absent_since.is_some()) {
+        Some(known) => keep(Membership { absent_since: None, ..known.clone() }, verdict),
+        None => Decision::nothing(verdict),
     }
 }
 
@@ -330,6 +340,10 @@ fn not_in_cliq(
                 renew(&mut row);
                 row.cliq_id = None;
                 row.restricted_by_bridge = false;
+                // Whatever was there before the bridge is gone; what comes now comes by it (G11).
+                if row.origin == Origin::Present {
+                    row.origin = Origin::Expected;
+                }
             }
             // Whatever the portal said was of another time.
             row.parked = None;

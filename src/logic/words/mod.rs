@@ -50,7 +50,7 @@ pub enum RenderError {
     /// A template or sentence does not fit its facts.
     #[error("the template does not render: {0:#}")]
     Template(#[from] minijinja::Error),
-    /// A catalogue of the program cannot be used.
+    /// A catalogue or a template of the program cannot be used.
     #[error("the catalogues cannot be used: {0}")]
     Catalogue(String),
 }

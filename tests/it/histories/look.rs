@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::people::ORGANIZATIONS;
-use crate::support::Bridge;
-use crate::support::harness::rows;
+use super::super::support::Bridge;
+use super::super::support::harness::rows;
 
 /// One row of a Cliq.
 #[derive(Clone, Debug, PartialEq, Eq)]

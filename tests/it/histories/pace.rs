@@ -9,7 +9,7 @@ use cliqbridge::domain::Timestamp;
 use cliqbridge::engine::{Desk, Step};
 use tokio::sync::watch::Receiver;
 
-use crate::support::Bridge;
+use super::super::support::Bridge;
 
 /// The safety net; the daemon's is a minute.
 const LOOK_EVERY: Duration = Duration::from_hours(6);

@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use super::acts::Event;
 use super::dice::Dice;
 use super::people::ORGANIZATIONS;
-use crate::support::Bridge;
+use super::super::support::Bridge;
 
 /// How events travel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

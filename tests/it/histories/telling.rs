@@ -16,8 +16,8 @@ use super::people::{self, ORGANIZATIONS, Town};
 use super::post::{Bag, Post};
 use super::trouble;
 use super::watch::{Key, Watch};
-use crate::support::harness::rows;
-use crate::support::{Bridge, Setup};
+use super::super::support::harness::rows;
+use super::super::support::{Bridge, Setup};
 
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);

@@ -11,7 +11,7 @@ use cliqbridge::engine::Step;
 use serde_json::{Value, json};
 
 use super::dice::Dice;
-use crate::support::Bridge;
+use super::super::support::Bridge;
 
 /// Longer than a burst of hints is waited for.
 const BURST: Duration = Duration::from_millis(300);

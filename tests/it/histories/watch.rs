@@ -9,9 +9,9 @@ use cliqbridge::domain::Timestamp;
 use serde_json::Value;
 
 use super::people::{ORGANIZATIONS, Town};
-use crate::support::Bridge;
-use crate::support::harness::rows;
-use crate::support::traces::ADMIN;
+use super::super::support::Bridge;
+use super::super::support::harness::rows;
+use super::super::support::traces::ADMIN;
 
 /// A person in an organization.
 pub type Key = (usize, usize);
