@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::support::{Bridge, Setup};
 
+const DAY: Duration = Duration::from_hours(24);
 const BO: &str = "bo@partner.example";
 const DAY: Duration = Duration::from_hours(24);
 
@@ -97,7 +98,8 @@ async fn g11_whoever_was_once_one_of_their_own_and_is_added_anew_is_ours() {
 
 #[tokio::test]
 async fn g1_whoever_is_listed_again_in_whatever_shape_is_not_absent_any_more() {
-    for (name, shape) in [("category", "portal_user"), ("status", "paused"), ("email", "no address")]
+    for (name, shape) in
+        [("category", "portal_user"), ("status", "paused"), ("email", "no address")]
     {
         let bridge = Setup::demo().start().await;
         let bo = joined(&bridge).await;

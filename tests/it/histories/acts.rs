@@ -4,10 +4,10 @@
 
 use serde_json::{Value, json};
 
+use super::super::support::Bridge;
 use super::dice::Dice;
 use super::look::Cliq;
 use super::people::{ORGANIZATIONS, Person, Row, Temper, Town};
-use super::super::support::Bridge;
 
 /// Words for "not active" (contract section 3.1; any case).
 const OFF: [&str; 5] = ["disabled", "inactive", "closed", "Disabled", "INACTIVE"];

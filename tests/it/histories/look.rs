@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::people::ORGANIZATIONS;
 use super::super::support::Bridge;
 use super::super::support::harness::rows;
+use super::people::ORGANIZATIONS;
 
 /// One row of a Cliq.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,10 +4,10 @@
 
 use futures_util::future::join_all;
 
+use super::super::support::Bridge;
 use super::acts::Event;
 use super::dice::Dice;
 use super::people::ORGANIZATIONS;
-use super::super::support::Bridge;
 
 /// How events travel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,6 +8,8 @@ use std::time::Duration;
 use cliqbridge::engine::LETTERS_PARALLEL;
 use serde_json::{Value, json};
 
+use super::super::support::harness::rows;
+use super::super::support::{Bridge, Setup};
 use super::acts::{self, Act, Event, Range};
 use super::dice::Dice;
 use super::laws;
@@ -17,8 +19,6 @@ use super::people::{self, ORGANIZATIONS, Town};
 use super::post::{Bag, Post};
 use super::trouble;
 use super::watch::{Key, Watch};
-use super::super::support::harness::rows;
-use super::super::support::{Bridge, Setup};
 
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);

@@ -10,8 +10,8 @@ use std::time::Duration;
 use cliqbridge::engine::Step;
 use serde_json::{Value, json};
 
-use super::dice::Dice;
 use super::super::support::Bridge;
+use super::dice::Dice;
 
 /// Longer than a burst of hints is waited for.
 const BURST: Duration = Duration::from_millis(300);

@@ -8,10 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use cliqbridge::domain::Timestamp;
 use serde_json::Value;
 
-use super::people::{ORGANIZATIONS, Town};
 use super::super::support::Bridge;
 use super::super::support::harness::rows;
 use super::super::support::traces::ADMIN;
+use super::people::{ORGANIZATIONS, Town};
 
 /// A person in an organization.
 pub type Key = (usize, usize);
