@@ -37,15 +37,15 @@ fn propagate(org: &mut Organization, realm: &mut Realm, now: Timestamp) -> Vec<H
     let delay = Duration::from_secs(org.entry.propagate_after_s);
     let elsewhere =
         |person: &String| realm.people.get(person).is_some_and(|person| person.other_data_centre);
-    let due: Vec<(String, String)> = org
+    let due: Vec<(String, String, String)> = org
         .crm
         .values()
         .filter(|row| row.status == "active" && row.confirm && !row.deleted && !row.propagated)
         .filter(|row| row.created_at + delay <= now && !elsewhere(&row.person))
-        .map(|row| (row.id.clone(), row.person.clone()))
+        .map(|row| (row.id.clone(), row.person.clone(), row.email.clone()))
         .collect();
     let mut happened = Vec::new();
-    for (id, person) in due {
+    for (id, person, email) in due {
         let absent = org.row(&person).is_none();
         // Without a licence the person waits for one (G13).
         if absent && !org.has_crm_licence() {
@@ -55,7 +55,7 @@ fn propagate(org: &mut Organization, realm: &mut Realm, now: Timestamp) -> Vec<H
             row.propagated = true;
         }
         if absent && !org.is_blocked(&person) {
-            membership::invite(org, realm, &person, now);
+            membership::invite(org, realm, (&person, &email), now);
             happened.push(("crmplus.propagated", person, None));
         }
     }

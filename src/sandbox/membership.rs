@@ -19,13 +19,17 @@ pub(super) fn join_url(organization: &Organization, realm: &Realm, person: &str)
     format!("{}/sandbox/join/{}/{}", realm.url, encoded(&organization.entry.id), encoded(email))
 }
 
-/// Makes the person a pending external user; Zoho mails an invitation (R8, R9).
+/// Makes the person a pending external user; Zoho mails an invitation (R8, R9). Without an account,
+/// the address that CRM shows is all there is of a person: that one is invited.
 pub(super) fn invite(
     organization: &mut Organization,
     realm: &mut Realm,
-    person: &str,
+    (person, email): (&str, &str),
     now: Timestamp,
 ) {
+    if let Some(who) = realm.people.get_mut(person).filter(|who| who.zuid.is_none()) {
+        email.trim().clone_into(&mut who.email);
+    }
     let row = cliq_row(organization, realm, person, Status::Pending, now);
     organization.cliq.push(row);
     let url = join_url(organization, realm, person);

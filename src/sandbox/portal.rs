@@ -169,7 +169,7 @@ fn act(
         Operation::AddExternal if org.declined.contains(&person) => Answer::Refused("declined"),
         Operation::AddExternal if !org.has_crm_licence() => Answer::Refused("no_licence"),
         Operation::AddExternal => {
-            membership::invite(org, realm, &person, now);
+            membership::invite(org, realm, (&person, email), now);
             Answer::Done(Some(membership::join_url(org, realm, &person)))
         }
         Operation::RemoveExternal => changed(Some(membership::remove(org, &person))),

@@ -8,6 +8,7 @@ use super::super::support::Bridge;
 use super::dice::Dice;
 use super::look::Cliq;
 use super::people::{ORGANIZATIONS, Person, Row, Temper, Town};
+use super::watch::Key;
 
 /// Words for "not active" (contract section 3.1; any case).
 const OFF: [&str; 5] = ["disabled", "inactive", "closed", "Disabled", "INACTIVE"];
@@ -76,7 +77,7 @@ pub enum Range {
 /// An act that is possible for the person now.
 pub fn choose(
     dice: &mut Dice,
-    person: &Person,
+    (number, person): (usize, &Person),
     cliq: &Cliq,
     range: Range,
 ) -> Option<(usize, Act)> {
@@ -88,7 +89,7 @@ pub fn choose(
     };
     let mut some = of_crm(dice, person, place);
     if range == Range::All {
-        some.extend(by_hand(person, place, cliq));
+        some.extend(by_hand(person, (place, number), cliq));
     }
     dice.weighted(&some).map(|act| (place, act))
 }
@@ -116,15 +117,15 @@ fn of_crm(dice: &mut Dice, person: &Person, place: usize) -> Vec<(usize, Act)> {
     some
 }
 
-fn by_hand(person: &Person, place: usize, cliq: &Cliq) -> Vec<(usize, Act)> {
+fn by_hand(person: &Person, key: Key, cliq: &Cliq) -> Vec<(usize, Act)> {
     let mut some = vec![(1, Act::SignUp)];
     match person.home {
-        Some(home) if home == place => some.push((1, Act::MoveOut)),
+        Some(home) if home == key.0 => some.push((1, Act::MoveOut)),
         Some(_) => {}
         None => some.push((1, Act::MoveIn)),
     }
-    let Some(row) = cliq.row(place, &person.email).filter(|row| row.external) else { return some };
-    match row.status.as_str() {
+    let Some(status) = cliq.status(key) else { return some };
+    match status {
         "pending" => some.extend([(5, Act::Accept), (2, Act::Decline)]),
         "active" => some.push((2, Act::Restrict)),
         _ => some.push((2, Act::Activate)),
@@ -134,15 +135,11 @@ fn by_hand(person: &Person, place: usize, cliq: &Cliq) -> Vec<(usize, Act)> {
 }
 
 /// What the person does with an invitation that is open.
-pub fn answer(person: &Person, place: usize, cliq: &Cliq) -> Option<Act> {
-    let row = cliq.row(place, &person.email)?;
-    if !row.external || row.status != "pending" {
-        return None;
-    }
-    match person.temper {
-        Temper::Eager => Some(Act::Accept),
-        Temper::Refuser => Some(Act::Decline),
-        Temper::Timid => None,
+pub fn answer(person: &Person, key: Key, cliq: &Cliq) -> Option<Act> {
+    match (cliq.status(key)?, person.temper) {
+        ("pending", Temper::Eager) => Some(Act::Accept),
+        ("pending", Temper::Refuser) => Some(Act::Decline),
+        _ => None,
     }
 }
 

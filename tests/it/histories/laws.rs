@@ -43,16 +43,17 @@ pub fn losses_are_bounded(watch: &Watch, window: Duration, most: usize) -> Resul
 
 /// When nothing is held back any more: whoever CRM does not have is in no Cliq by our doing, and
 /// whoever it blocks has no access.
-pub fn nobody_stays_behind(town: &Town, cliq: &Cliq) -> Result<(), (Key, String)> {
+pub fn nobody_stays_behind(
+    watch: &Watch,
+    town: &Town,
+    cliq: &Cliq,
+) -> Result<(), (Key, String)> {
     for (number, person) in town.people.iter().enumerate() {
         for (at, place) in person.places.iter().enumerate() {
             // One person with two addresses in two organizations: held until somebody looks (G9).
             let held = person.renames > 0 && person.places.iter().all(|place| place.listed);
-            let ours = place.listed && !place.theirs && !held;
-            let Some(row) = cliq.row(at, &person.email).filter(|row| row.external && ours) else {
-                continue;
-            };
-            let status = row.status.as_str();
+            let ours = watch.starts.contains_key(&(at, number)) && !place.theirs && !held;
+            let Some(status) = cliq.status((at, number)).filter(|_| ours) else { continue };
             let stays = match &place.row {
                 None => true,
                 Some(row) => {

@@ -37,7 +37,7 @@ pub struct Row {
 pub struct Place {
     /// The CRM row, while there is one.
     pub row: Option<Row>,
-    /// Whether CRM ever had the person after the first look.
+    /// Whether CRM ever had the person.
     pub listed: bool,
     /// In CRM and in Cliq when the bridge first looked: not ours.
     pub theirs: bool,
@@ -189,6 +189,7 @@ fn one(
             )
             .unwrap();
         }
+        person.places[place].listed = person.places[place].row.is_some();
         person.places[place].theirs = matches!(beginning, Beginning::Present(_));
         person.places[place].planted = matches!(beginning, Beginning::Planted(_));
     }

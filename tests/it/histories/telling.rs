@@ -2,7 +2,7 @@
 //!
 //! Deliberately absent: which laws a test is about.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use cliqbridge::engine::LETTERS_PARALLEL;
@@ -13,7 +13,7 @@ use super::super::support::{Bridge, Setup};
 use super::acts::{self, Act, Event, Range};
 use super::dice::Dice;
 use super::laws;
-use super::look::Cliq;
+use super::look::{Cliq, Externals};
 use super::pace::Pace;
 use super::people::{self, ORGANIZATIONS, Town};
 use super::post::{Bag, Post};
@@ -54,9 +54,6 @@ pub struct Terms {
     /// Days after which Zoho forgets an open invitation; 0 is never.
     pub lapse: u64,
 }
-
-/// The external rows of both organizations, by address.
-pub type Ends = [BTreeMap<String, String>; 2];
 
 /// What a telling came to.
 #[derive(Clone, Copy, Debug, Default)]
@@ -108,7 +105,7 @@ impl Telling {
         let plain = terms.range == Range::CrmOnly;
         let (town, tables) = people::settle(&mut fate, terms.people, terms.birch, plain);
         let bridge = setup(&terms, tables).start().await;
-        let cliq = Cliq::of(&bridge).await;
+        let cliq = Cliq::of(&bridge, &town).await;
         let mut telling = Self {
             pace: Pace::of(&bridge),
             bridge,
@@ -177,7 +174,7 @@ impl Telling {
         if let Err((key, law)) = read {
             self.fail(key, &law).await;
         }
-        let after = Cliq::of(&self.bridge).await;
+        let after = Cliq::of(&self.bridge, &self.town).await;
         if self.cliq.internals() != after.internals() {
             self.fail(None, "(7) a row of one of the organization's own has changed").await;
         }
@@ -206,21 +203,21 @@ impl Telling {
                 continue;
             }
             let person = &self.town.people[number];
-            let chosen = acts::choose(&mut self.fate, person, &self.cliq, self.terms.range);
+            let chosen = acts::choose(&mut self.fate, (number, person), &self.cliq, self.terms.range);
             if let Some((place, act)) = chosen {
                 moved |= matches!(act, Act::MoveIn | Act::MoveOut);
                 events.extend(self.perform((number, place, act)).await);
             }
         }
         if moved {
-            self.cliq = Cliq::of(&self.bridge).await;
+            self.cliq = Cliq::of(&self.bridge, &self.town).await;
         }
         events
     }
 
     async fn perform(&mut self, what: (usize, usize, Act)) -> Option<Event> {
         self.tally.acts += 1;
-        self.cliq.forget(what.1, &self.town.people[what.0].email);
+        self.cliq.forget((what.1, what.0));
         acts::perform(&self.bridge, &mut self.fate, &mut self.town, what).await
     }
 
@@ -228,7 +225,7 @@ impl Telling {
     async fn answer(&mut self) {
         for number in 0..self.town.people.len() {
             for place in 0..ORGANIZATIONS.len() {
-                if let Some(act) = acts::answer(&self.town.people[number], place, &self.cliq) {
+                if let Some(act) = acts::answer(&self.town.people[number], (place, number), &self.cliq) {
                     self.perform((number, place, act)).await;
                 }
             }
@@ -344,26 +341,24 @@ impl Telling {
             self.fail(None, &law).await;
         }
         if self.terms.guard.is_none() && !self.terms.observe {
-            self.judge(laws::nobody_stays_behind(&self.town, &self.cliq)).await;
+            let left = laws::nobody_stays_behind(&self.watch, &self.town, &self.cliq);
+            self.judge(left).await;
         }
     }
 
-    /// The external rows of an organization, by address.
-    pub fn externals(&self, place: usize) -> BTreeMap<String, String> {
-        self.cliq.externals(place)
+    /// The external rows as they are now.
+    pub fn externals(&self) -> &Externals {
+        self.cliq.externals()
     }
 
-    /// Both ends are the same, row by row.
-    pub async fn same(&self, law: &str, one: &Ends, other: &Ends) {
-        for (place, (one, other)) in one.iter().zip(other).enumerate() {
-            let all: BTreeSet<&String> = one.keys().chain(other.keys()).collect();
-            for address in all {
-                if one.get(address) != other.get(address) {
-                    let key = self.town.find(address).map(|number| (place, number));
-                    let (before, now) = (one.get(address), other.get(address));
-                    let what = format!("{law}: {address} was {before:?}, and now is {now:?}");
-                    self.fail(key, &what).await;
-                }
+    /// Everybody is where the earlier telling left them.
+    pub async fn same(&self, law: &str, earlier: &Externals) {
+        let now = self.externals();
+        let all: BTreeSet<&Key> = earlier.keys().chain(now.keys()).collect();
+        for key in all {
+            if earlier.get(key) != now.get(key) {
+                let (before, now) = (earlier.get(key), now.get(key));
+                self.fail(Some(*key), &format!("{law}: {before:?} before, now {now:?}")).await;
             }
         }
     }

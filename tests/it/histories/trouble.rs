@@ -54,7 +54,7 @@ fn one(dice: &mut Dice) -> (&'static str, Value) {
         8 => ("cliq.users.list", short_directory()),
         9 => (read, json!({ "kind": "ok_with_error", "code": "INTERNAL_ERROR" })),
         10 => (read, json!({ "kind": "stale_token" })),
-        11 => (read, json!({ "kind": "status", "status": dice.of(&[401, 403, 404]) })),
+        11 => (list, json!({ "kind": "status", "status": dice.of(&[401, 403, 404]) })),
         12 => ("smtp", json!({ "kind": dice.of(&["drop", "apply_then_drop"]) })),
         _ => {
             let code = dice.of(&[421, 451, 451, 550]);

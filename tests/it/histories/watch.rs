@@ -42,6 +42,8 @@ pub struct Watch {
     pub done: BTreeMap<Key, Vec<String>>,
     /// Which key had an effect, and which effect that was.
     keys: BTreeMap<String, String>,
+    /// Organizations whose Cliq once showed a part and said that it was all.
+    lied_to: [bool; 2],
 }
 
 impl Watch {
@@ -70,8 +72,17 @@ impl Watch {
         let number = town.find(word("subject"));
         match (word("kind"), word("call")) {
             ("violation", _) => Err("the contract was broken".to_owned()),
+            // Unless Cliq left somebody out and said that this was everybody.
             ("refused", "portal") if word("detail") == "already_internal" => {
+                if place.is_some_and(|place| self.lied_to[place]) {
+                    return Ok(());
+                }
                 Err("(1) a call for somebody at home".to_owned())
+            }
+            ("fault", "cliq.users.list") => {
+                let lie = word("detail") == "status" && entry["status"] == 200;
+                self.lied_to[place.unwrap()] |= lie;
+                Ok(())
             }
             ("write", "portal") => {
                 let (Some(place), Some(number)) = (place, number) else {
