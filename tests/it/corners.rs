@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 
 use super::support::{Bridge, Setup};
 
-const DAY: Duration = Duration::from_hours(24);
 const BO: &str = "bo@partner.example";
 const DAY: Duration = Duration::from_hours(24);
 

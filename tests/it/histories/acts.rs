@@ -88,8 +88,15 @@ pub fn choose(
         None => person.first,
     };
     let mut some = of_crm(dice, person, place);
-    if range == Range::All {
-        some.extend(by_hand(person, (place, number), cliq));
+    match range {
+        Range::All => some.extend(by_hand(person, (place, number), cliq)),
+        // Two addresses in two organizations wait for somebody to look (G9), and when that is told
+        // depends on when it is seen.
+        Range::CrmOnly if person.places[1 - place].listed => some.retain(|(_, act)| {
+            !matches!(act, Act::Rename | Act::Tombstone)
+                && (*act != Act::Add || person.renames == 0)
+        }),
+        Range::CrmOnly => {}
     }
     dice.weighted(&some).map(|act| (place, act))
 }

@@ -58,7 +58,7 @@ fn wild(seed: u64) -> Terms {
 /// The terms of a telling that is told again in another way.
 fn again(seed: u64, post: Post, faults: usize, deaths: usize) -> Terms {
     let range = Range::CrmOnly;
-    Terms { range, post, faults, deaths, guard: None, observe: false, ..wild(seed) }
+    Terms { range, post, faults, deaths, guard: None, observe: false, lapse: 0, ..wild(seed) }
 }
 
 /// Whatever happens: nobody at home is touched (1, 7), access is taken only from whom CRM does not
