@@ -6,8 +6,8 @@ use crate::domain::budget::Group;
 use crate::domain::letter::{Kind, Notice};
 use crate::domain::membership::{Membership, Origin, State};
 use crate::domain::{
-    Action, Class, Failure, HintKind, MembershipId, Operation, OrgId, PortalVerb, Standing,
-    Timestamp,
+    Action, Class, CliqUser, Failure, HintKind, MembershipId, Operation, OrgId, PortalVerb,
+    Standing, Timestamp,
 };
 use crate::logic::plan::classify;
 use crate::store::audit::{self, Entry};
@@ -138,10 +138,13 @@ impl Engine {
         if verb == PortalVerb::AddExternal && row.state != State::Wanted {
             return Ok(Ok(Effect::Needless("the membership is not wanted any more")));
         }
+        let mut email = row.email.clone();
         if matches!(verb, PortalVerb::RemoveExternal | PortalVerb::Restrict) {
             match self.second_key(host, &row, action.guarded).await {
-                Ok(None) => {}
-                Ok(Some(why)) => return Ok(Ok(Effect::Needless(why))),
+                // What CRM said last may be a tombstone by now, or one rename behind; the person to
+                // be taken out is the one that Cliq shows (I17).
+                Ok(Ok(cliq)) => email = cliq.email.unwrap_or(email),
+                Ok(Err(why)) => return Ok(Ok(Effect::Needless(why))),
                 Err(error) => return Ok(Err(error.failure(self.now()))),
             }
         }
@@ -149,7 +152,7 @@ impl Engine {
             operation: verb,
             organization_id: host.settings.crm_org.clone(),
             crm_user_id: row.crm_user_id,
-            email: row.email,
+            email,
             first_name: row.first_name,
             last_name: row.last_name,
             idempotency_key: action.idempotency_key.clone(),
@@ -167,15 +170,15 @@ impl Engine {
     }
 
     /// The second of two keys, at the moment of the write: the ledger says that the membership is
-    /// ours, and a fresh read has to say External (R29, design decision 4). Why not, if not.
+    /// ours, and a fresh read has to say External (R29, design decision 4): that row, or why not.
     async fn second_key(
         &self,
         host: &Host,
         row: &Membership,
         guarded: bool,
-    ) -> Result<Option<&'static str>, CallError> {
+    ) -> Result<Result<CliqUser, &'static str>, CallError> {
         if guarded && self.is_active(host, row).await? {
-            return Ok(Some("CRM lists the person as active again"));
+            return Ok(Err("CRM lists the person as active again"));
         }
         let mut found = None;
         if let Some(id) = &row.cliq_id {
@@ -187,11 +190,11 @@ impl Engine {
             let mut same = host.cliq.search_any(&addresses).await?;
             found = if same.len() == 1 { same.pop() } else { None };
         }
-        let Some(cliq) = found else { return Ok(Some("Cliq does not show the person any more")) };
+        let Some(cliq) = found else { return Ok(Err("Cliq does not show the person any more")) };
         Ok(match classify(&host.policy, &cliq) {
-            Class::External => None,
-            Class::Internal => Some("not external: Cliq shows one of the organization's own"),
-            Class::Unknown => Some("not external: Cliq does not tell whose person this is"),
+            Class::External => Ok(cliq),
+            Class::Internal => Err("not external: Cliq shows one of the organization's own"),
+            Class::Unknown => Err("not external: Cliq does not tell whose person this is"),
         })
     }
 

@@ -118,3 +118,20 @@ async fn g1_whoever_is_listed_again_in_whatever_shape_is_not_absent_any_more() {
         bridge.finish_with_leftovers("the listing lied last").await;
     }
 }
+
+#[tokio::test]
+async fn i17_g1_a_leaver_is_taken_out_under_the_address_that_cliq_shows() {
+    let bridge = Setup::demo().start().await;
+    let bo = joined(&bridge).await;
+    patch(&bridge, &bo, json!({ "email": "bo.nordin@partner.example" })).await;
+    resync(&bridge).await;
+    // What CRM leaves of the address when it deletes a user; nobody hears of it in time.
+    patch(&bridge, &bo, json!({ "email": "bo.nordin@partner.example (deleted 1)" })).await;
+    bridge.delete(&format!("/organizations/birch/crm-users/{bo}")).await;
+    for days in [1, 1, 8, 1] {
+        resync(&bridge).await;
+        bridge.clock.advance(DAY * days);
+    }
+    assert_eq!(status(&bridge, BO).await, Value::Null);
+    bridge.finish().await;
+}
