@@ -108,7 +108,14 @@ impl Account {
         if !self.tokens.refresh_may_help(group) {
             return Err(CallError::Unauthorized { call, detail });
         }
-        let token = self.tokens.access(Some(&token)).await?;
+        let token = self.tokens.access(Some(&token)).await.map_err(|error| match error {
+            // Waiting for a refresh, to be refused again, would go on for ever (I9).
+            CallError::Throttled { until, .. } => {
+                let detail = format!("{detail}, and no token refresh is left until {until}");
+                CallError::Unauthorized { call, detail }
+            }
+            other => other,
+        })?;
         let permit = self.gate.try_take(group).await.map_err(|wait| {
             let detail = "no call is left to repeat it with a fresh token".to_owned();
             CallError::Throttled { call, until: wait.until, detail }

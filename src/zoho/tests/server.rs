@@ -38,6 +38,7 @@ impl Seen {
 }
 
 /// One answer.
+#[derive(Clone)]
 pub(super) struct Canned {
     status: u16,
     headers: Vec<(&'static str, String)>,

@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use serde_json::json;
 
 use super::super::cliq::Client;
-use super::super::{CallError, Remembered};
+use super::super::{CallError, Priority, Remembered, crm};
 use super::server::{Canned, Fake, Seen, json, status};
 use super::{Leaping, START, World, is_pending};
 use crate::clock::{Clock, ManualClock};
@@ -165,4 +165,25 @@ async fn a_call_given_up_during_a_refresh_leaves_the_next_one_free() {
     assert!(is_pending(first.as_mut()).await);
     drop(first);
     assert!(world.account.sign_in().await.is_ok());
+}
+
+#[tokio::test]
+async fn i9_a_credential_that_is_refused_for_good_ends_every_listing() {
+    // The token endpoint answers, and no token is accepted; or it does not answer.
+    for refused in [token("new"), status(401, "")] {
+        let fake = Fake::start(move |seen: &Seen| match seen.path.as_str() {
+            TOKEN => refused.clone(),
+            _ => status(401, ""),
+        })
+        .await;
+        let world = World::new(fake, Leaping::new());
+        let cliq = Client::new(world.account.clone(), &world.zoho);
+        let crm = crm::Client::new(world.account.clone(), &world.zoho);
+        for _ in 0..30 {
+            assert!(cliq.directory(true, Priority::Run).await.is_err());
+            assert!(crm.users(Priority::Run).await.is_err());
+            assert!(cliq.user("7").await.is_err());
+        }
+        assert!(world.fake.seen().len() < 300, "{}", world.fake.seen().len());
+    }
 }

@@ -10,7 +10,11 @@ use super::people::{ORGANIZATIONS, Town};
 use super::watch::{Key, Watch};
 
 /// (3) Our mails about an organization to a person: 1 + k for each fresh start.
-pub fn mails_are_bounded(watch: &Watch, town: &Town, reminders: usize) -> Result<(), (Key, String)> {
+pub fn mails_are_bounded(
+    watch: &Watch,
+    town: &Town,
+    reminders: usize,
+) -> Result<(), (Key, String)> {
     for (key, ids) in &watch.mails {
         let found = usize::from(town.people[key.1].places[key.0].planted);
         let starts = watch.starts.get(key).copied().unwrap_or_default() + found;
@@ -43,11 +47,7 @@ pub fn losses_are_bounded(watch: &Watch, window: Duration, most: usize) -> Resul
 
 /// When nothing is held back any more: whoever CRM does not have is in no Cliq by our doing, and
 /// whoever it blocks has no access.
-pub fn nobody_stays_behind(
-    watch: &Watch,
-    town: &Town,
-    cliq: &Cliq,
-) -> Result<(), (Key, String)> {
+pub fn nobody_stays_behind(watch: &Watch, town: &Town, cliq: &Cliq) -> Result<(), (Key, String)> {
     for (number, person) in town.people.iter().enumerate() {
         for (at, place) in person.places.iter().enumerate() {
             // One person with two addresses in two organizations: held until somebody looks (G9).

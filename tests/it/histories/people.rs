@@ -162,8 +162,16 @@ fn one(
         Temper::Refuser,
         Temper::Timid,
     ]);
-    let mut person =
-        Person { email, account, home, temper, places: Default::default(), renames: 0, first, moved: false };
+    let mut person = Person {
+        email,
+        account,
+        home,
+        temper,
+        places: Default::default(),
+        renames: 0,
+        first,
+        moved: false,
+    };
     for (place, name) in ORGANIZATIONS.iter().enumerate().filter(|(place, _)| at(*place)) {
         let email = &person.email;
         if matches!(beginning, Beginning::Listed | Beginning::Present(_) | Beginning::Internal) {

@@ -3,6 +3,7 @@
 //! Deliberately absent: which laws a test is about.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::time::Duration;
 
 use cliqbridge::engine::LETTERS_PARALLEL;
@@ -13,7 +14,7 @@ use super::super::support::{Bridge, Setup};
 use super::acts::{self, Act, Event, Range};
 use super::dice::Dice;
 use super::laws;
-use super::look::{Cliq, Externals};
+use super::look::Cliq;
 use super::pace::Pace;
 use super::people::{self, ORGANIZATIONS, Town};
 use super::post::{Bag, Post};
@@ -21,6 +22,7 @@ use super::trouble;
 use super::watch::{Key, Watch};
 
 const HOUR: Duration = Duration::from_hours(1);
+
 const DAY: Duration = Duration::from_hours(24);
 
 /// The guard's window of every telling.
@@ -58,7 +60,10 @@ pub struct Terms {
 /// What a telling came to.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Tally {
+    /// Lives that were told, each counted once.
     pub histories: usize,
+    /// Lives that were told, each as often as it was.
+    pub tellings: usize,
     pub acts: usize,
     pub webhooks: usize,
     pub runs: usize,
@@ -71,12 +76,36 @@ impl Tally {
     /// Adds another.
     pub fn add(&mut self, other: &Self) {
         self.histories += other.histories;
+        self.tellings += other.tellings;
         self.acts += other.acts;
         self.webhooks += other.webhooks;
         self.runs += other.runs;
         self.deaths += other.deaths;
         self.effects += other.effects;
         self.mails += other.mails;
+    }
+
+    /// The same lives told more than once are that many histories.
+    pub fn of_lives(self, histories: usize) -> Self {
+        Self { histories, ..self }
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} histories in {} tellings; {} acts, {} webhooks, {} runs, {} deaths; {} effects, {} \
+             of them mails",
+            self.histories,
+            self.tellings,
+            self.acts,
+            self.webhooks,
+            self.runs,
+            self.deaths,
+            self.effects,
+            self.mails
+        )
     }
 }
 
@@ -112,7 +141,7 @@ impl Telling {
             cliq,
             town,
             watch: Watch::default(),
-            tally: Tally { histories: terms.people, ..Tally::default() },
+            tally: Tally { histories: terms.people, tellings: terms.people, ..Tally::default() },
             terms,
             bag: Bag::new(terms.post),
             fate,
@@ -142,7 +171,11 @@ impl Telling {
                 let word = |key: &str| entry[key].as_str().unwrap_or("-").to_owned();
                 text.push_str(&format!(
                     "{} {} {} {} {} {}\n",
-                    word("at"), word("organization"), word("kind"), word("call"), subject,
+                    word("at"),
+                    word("organization"),
+                    word("kind"),
+                    word("call"),
+                    subject,
                     word("detail")
                 ));
             }
@@ -203,7 +236,8 @@ impl Telling {
                 continue;
             }
             let person = &self.town.people[number];
-            let chosen = acts::choose(&mut self.fate, (number, person), &self.cliq, self.terms.range);
+            let chosen =
+                acts::choose(&mut self.fate, (number, person), &self.cliq, self.terms.range);
             if let Some((place, act)) = chosen {
                 moved |= matches!(act, Act::MoveIn | Act::MoveOut);
                 events.extend(self.perform((number, place, act)).await);
@@ -225,7 +259,9 @@ impl Telling {
     async fn answer(&mut self) {
         for number in 0..self.town.people.len() {
             for place in 0..ORGANIZATIONS.len() {
-                if let Some(act) = acts::answer(&self.town.people[number], (place, number), &self.cliq) {
+                if let Some(act) =
+                    acts::answer(&self.town.people[number], (place, number), &self.cliq)
+                {
                     self.perform((number, place, act)).await;
                 }
             }
@@ -259,6 +295,15 @@ impl Telling {
         self.tally.webhooks += self.bag.deliver(&self.bridge, &mut self.luck, events).await;
     }
 
+    /// Two hours in which a part of the people does something, webhooks come, and both sides are
+    /// looked at.
+    pub async fn hours(&mut self, share: usize) {
+        let events = self.act(share).await;
+        self.deliver(events).await;
+        self.reconcile(HOUR * 2).await;
+        self.answer().await;
+    }
+
     /// All rounds.
     pub async fn live(&mut self) {
         for share in ROUNDS {
@@ -287,7 +332,7 @@ impl Telling {
     /// From this moment on every call for the organization fails.
     pub async fn breaks(&mut self, place: usize) {
         let forever = json!({ "organization": ORGANIZATIONS[place], "times": null });
-        self.bridge.fault("*", forever, json!({ "kind": "status", "status": 503 })).await;
+        self.bridge.fault("*", forever, json!({ "kind": "status", "status": 401 })).await;
     }
 
     /// Weeks of reconciliation, in which people answer.
@@ -346,19 +391,29 @@ impl Telling {
         }
     }
 
-    /// The external rows as they are now.
-    pub fn externals(&self) -> &Externals {
-        self.cliq.externals()
+    /// Everybody is where the other telling of the seed left them.
+    pub async fn same(&self, law: &str, other: &Self) {
+        let (now, before) = (self.cliq.externals(), other.cliq.externals());
+        for key in before.keys().chain(now.keys()).collect::<BTreeSet<_>>() {
+            if before.get(key) != now.get(key) {
+                let (before, now) = (before.get(key), now.get(key));
+                self.fail(Some(*key), &format!("{law}: {before:?} otherwise, now {now:?}")).await;
+            }
+        }
     }
 
-    /// Everybody is where the earlier telling left them.
-    pub async fn same(&self, law: &str, earlier: &Externals) {
-        let now = self.externals();
-        let all: BTreeSet<&Key> = earlier.keys().chain(now.keys()).collect();
-        for key in all {
-            if earlier.get(key) != now.get(key) {
-                let (before, now) = (earlier.get(key), now.get(key));
-                self.fail(Some(*key), &format!("{law}: {before:?} before, now {now:?}")).await;
+    /// The bridge did in one organization what it did in the other telling of the seed.
+    pub async fn same_effects(&self, law: &str, other: &Self, place: usize) {
+        for number in 0..self.town.people.len() {
+            let key = (place, number);
+            let of = |telling: &Self| {
+                let mails = telling.watch.mails.get(&key).map_or(0, BTreeSet::len);
+                let row = telling.cliq.status(key).map(str::to_owned);
+                (telling.watch.done.get(&key).cloned(), mails, row)
+            };
+            if of(self) != of(other) {
+                let text = format!("{law}: {:?} otherwise, now {:?}", of(other), of(self));
+                self.fail(Some(key), &text).await;
             }
         }
     }

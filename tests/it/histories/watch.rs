@@ -60,7 +60,10 @@ impl Watch {
                 let name = entry["organization"].as_str();
                 let place = ORGANIZATIONS.iter().position(|known| Some(*known) == name);
                 let number = entry["subject"].as_str().and_then(|subject| town.find(subject));
-                (number.map(|number| (place.unwrap_or_default(), number)), format!("{law}: {entry}"))
+                (
+                    number.map(|number| (place.unwrap_or_default(), number)),
+                    format!("{law}: {entry}"),
+                )
             })?;
         }
         Ok(())
@@ -91,7 +94,9 @@ impl Watch {
                 let at = Timestamp::parse(word("at")).unwrap();
                 self.write((place, number), at, entry, town)
             }
-            ("write", call) if !call.starts_with("cliq.bots") => Err("a write by no door".to_owned()),
+            ("write", call) if !call.starts_with("cliq.bots") => {
+                Err("a write by no door".to_owned())
+            }
             ("act", "crmplus.propagated") => {
                 let key = (place.unwrap(), number.unwrap());
                 *self.starts.entry(key).or_default() += 1;
