@@ -90,6 +90,7 @@ mod tests {
     use std::time::Duration;
 
     use chrono_tz::Europe;
+    use proptest::prelude::*;
 
     use super::{Due, after_quiet, latest_reminder, next};
     use crate::domain::membership::{Membership, Origin, State};
@@ -176,6 +177,52 @@ mod tests {
         let later = at("2026-11-29T00:00:00Z");
         assert_eq!(latest_reminder(&row, &timing(), later), Some(2));
         assert_eq!(latest_reminder(&Membership { reminded: 2, ..row }, &timing(), later), None);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(10_000))]
+
+        /// Law *mail bound*: however late the clock is looked at, and whatever its hours of quiet,
+        /// no more than k reminders come, each with a number of its own, none in the quiet hours,
+        /// and then the end.
+        #[test]
+        fn i23_reminders_are_bounded_whenever_the_clock_is_looked_at(
+            reminders in 0_u32..5,
+            every in 1_u64..100,
+            expire in 1_u64..400,
+            late in prop::collection::vec(0_u64..200, 12),
+            quiet in prop::option::of((0_u32..1440, 0_u32..1440)),
+            zone in prop::sample::select(vec!["", "Europe/Berlin", "Asia/Kolkata", "nowhere"]),
+        ) {
+            prop_assume!(quiet.is_none_or(|(from, until)| from != until));
+            let hours = Duration::from_hours;
+            let timing = Timing {
+                reminders,
+                remind_every: hours(every),
+                expire_after: hours(expire),
+                quiet_hours: quiet,
+                ..timing()
+            };
+            let mut row = Membership { time_zone: zone.into(), ..invited() };
+            let (mut came, mut late) = (Vec::new(), late.into_iter());
+            while let Some((due, what)) = next(&row, &timing, false) {
+                let now = due + hours(late.next().unwrap_or(0));
+                match what {
+                    Due::Remind(_) => {
+                        prop_assert_eq!(after_quiet(due, zone, &timing), due, "in quiet hours");
+                        let number = latest_reminder(&row, &timing, now);
+                        let number = number.expect("a reminder that is due has a number");
+                        prop_assert!(number > row.reminded && number <= reminders);
+                        row.reminded = number;
+                        came.push(number);
+                    }
+                    Due::Expire => row.state = State::Expired,
+                    Due::Overdue => row.overdue_told = true,
+                }
+                prop_assert!(came.len() <= usize::try_from(reminders).unwrap());
+            }
+            prop_assert_eq!(row.state, State::Expired);
+        }
     }
 
     #[test]

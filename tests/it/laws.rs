@@ -70,7 +70,7 @@ async fn i8_any_one_call_may_fail() {
 
 #[tokio::test]
 async fn crash_free_the_daemon_may_die_in_any_one_call() {
-    join_all((0..CALLS).map(async |skip| {
+    join_all((0..CALLS).map(|skip| async move {
         let mut bridge = Setup::demo().start().await;
         bridge.fault("*", json!({ "skip": skip }), json!({ "kind": "hold" })).await;
         announced(&bridge).await;

@@ -323,9 +323,34 @@ fn carry_out(
     row
 }
 
+fn any_home() -> impl Strategy<Value = Home> {
+    let (here, there) = (OrgId::from("birch"), OrgId::from("acme"));
+    prop::sample::select(vec![
+        Home::Elsewhere,
+        Home::At(here.clone()),
+        Home::At(there.clone()),
+        Home::Claimed(vec![there.clone(), here]),
+        Home::Changed { from: "acme".into(), to: "elsewhere".into() },
+        Home::TwoPersons(there.clone()),
+        Home::TwoAddresses(there),
+    ])
+}
+
+fn any_access() -> impl Strategy<Value = Access> {
+    prop::sample::select(vec![
+        Access::Normal,
+        Access::Retained,
+        Access::Restricted,
+        Access::FreeByZoho,
+    ])
+}
+
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(10_000))]
+
     /// Law *settles*: carry the plan out, plan again, and nothing is left to do outside; *mail
-    /// bound*: that took one letter at most; *hands off*: nothing for internal or unknown rows.
+    /// bound*: that took one letter at most; *hands off*: nothing for internal or unknown rows, nor
+    /// for anybody at home here (R1) or whose home is in dispute (G6, G9).
     #[test]
     fn settles_within_one_letter_and_hands_off(
         state in any_state(),
@@ -339,6 +364,8 @@ proptest! {
         complete in any::<bool>(),
         claimed in any::<bool>(),
         hours in 0_u64..72,
+        lives in any_home(),
+        access in any_access(),
     ) {
         let policy = Policy { portal_adds, ..policy() };
         let crm = standing.map(|standing| CrmUser { standing, ..user("ada@acme.example") });
@@ -355,12 +382,17 @@ proptest! {
             zoid: None,
             ..cliq(presence)
         });
-        let hands_off = seen.as_ref().is_some_and(|seen| classify(&policy, seen) != Class::External);
+        let disputed = !matches!(lives, Home::Elsewhere | Home::At(_));
+        let listed = crm.as_ref().is_some_and(|crm| crm.standing == Standing::Active);
+        let hands_off = seen.as_ref().is_some_and(|seen| classify(&policy, seen) != Class::External)
+            || (listed && (disputed || lives.organization() == Some(&policy.organization)));
         let sends = row.as_ref().map_or(0, |row| row.sends);
         let started = Facts {
             was_there_before: before,
             complete,
             claimed,
+            home: &lives,
+            access,
             ..facts(crm.as_ref(), seen.as_ref(), row.as_ref())
         };
         let first = plan_one(&policy, &started, NOW);
@@ -370,8 +402,13 @@ proptest! {
         }
         let generation = row.as_ref().map(|row| row.generation);
         row = carry_out(&first, row.as_ref(), &mut seen);
-        let again =
-            Facts { claimed, complete, ..facts(crm.as_ref(), seen.as_ref(), row.as_ref()) };
+        let again = Facts {
+            claimed,
+            complete,
+            home: &lives,
+            access,
+            ..facts(crm.as_ref(), seen.as_ref(), row.as_ref())
+        };
         let second = plan_one(&policy, &again, NOW);
         prop_assert_eq!(&second.steps, &vec![], "after {:?}", first);
         if let Some(row) = row {
