@@ -31,6 +31,8 @@ pub enum Trip {
         /// How many are ours.
         owned: usize,
     },
+    /// What the configuration means for people has changed, and nobody has approved that.
+    Unapproved,
 }
 
 impl Trip {
@@ -47,6 +49,9 @@ impl Trip {
             Self::Everybody { owned } => {
                 format!("all {owned} people would lose access, which is never done unasked")
             }
+            Self::Unapproved => "the scope changed in the configuration: nobody is taken away until a \
+                                 run over the organization is approved"
+                .to_owned(),
         }
     }
 }
