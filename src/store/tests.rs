@@ -8,7 +8,7 @@ use super::hints::{self, Claim, Postponed};
 use super::inbox::{self, NewDelivery, Stored};
 use super::lock::StoreLock;
 use super::outbox::{self, Cause, Desk, End, NewAction, Queued, Wish};
-use super::{Store, StoreError, boots, ledger, manners, plans, runs, told};
+use super::{Store, StoreError, Tx, boots, channels, ledger, manners, plans, runs, told};
 use crate::domain::budget::Group;
 use crate::domain::membership::{Membership, Origin, State};
 use crate::domain::run::{RunState, Trigger};
