@@ -40,22 +40,21 @@ pub(super) async fn run(options: &ApproveOptions) -> anyhow::Result<Outcome> {
         Ok(daemon) => daemon,
         Err(outcome) => return Ok(outcome),
     };
-    let checksum = match &options.checksum {
-        Some(checksum) => checksum.clone(),
-        None => {
-            let plan = daemon.get(&["runs", &options.run, "plan"], &[]).await?;
-            if !plan.good {
-                return Ok(refused(&plan.body, &plan.detail(), options.json));
-            }
-            if !options.json {
-                print(shown(&plan.body, Form::Columns).trim_end());
-            }
-            if asks && !confirmed(&options.run)? {
-                say("not approved; nothing was done");
-                return Ok(Outcome::Failed);
-            }
-            text(&plan.body, "checksum").to_owned()
+    let checksum = if let Some(checksum) = &options.checksum {
+        checksum.clone()
+    } else {
+        let plan = daemon.get(&["runs", &options.run, "plan"], &[]).await?;
+        if !plan.good {
+            return Ok(refused(&plan.body, &plan.detail(), options.json));
         }
+        if !options.json {
+            print(shown(&plan.body, Form::Columns).trim_end());
+        }
+        if asks && !confirmed(&options.run)? {
+            say("not approved; nothing was done");
+            return Ok(Outcome::Failed);
+        }
+        text(&plan.body, "checksum").to_owned()
     };
     if !options.json {
         say("reading both sides again, to see that the plan is still the same …");

@@ -59,8 +59,7 @@ pub(super) async fn run(options: &PlanOptions) -> anyhow::Result<Outcome> {
     }
     let answer = daemon.send(&["resync"], &body).await?;
     let errors = rows(&answer.body, "errors").count();
-    let outcome =
-        if answer.good && errors == 0 { Outcome::Good } else { Outcome::Failed };
+    let outcome = if answer.good && errors == 0 { Outcome::Good } else { Outcome::Failed };
     if options.json {
         print(&answer.body.to_string());
         return Ok(outcome);

@@ -68,10 +68,14 @@ impl Hold {
     /// A sentence for an administrator.
     pub fn sentence(&self) -> String {
         match self {
-            Self::FirstRun => "first_run = \"plan\": nothing was done; approve the run, or write \
-                               first_run = \"apply\" and restart",
-            Self::Scope => "the scope changed in the configuration: nothing is done until a run \
-                            over the organization is approved",
+            Self::FirstRun => {
+                "first_run = \"plan\": nothing was done; approve the run, or write \
+                               first_run = \"apply\" and restart"
+            }
+            Self::Scope => {
+                "the scope changed in the configuration: nothing is done until a run \
+                            over the organization is approved"
+            }
             Self::Guard(trip) => return trip.clone(),
             Self::Invitations => "guard.max_invites would be passed within the window",
             Self::Vanishing => "more people are missing from Cliq than guard.max_removals allows",

@@ -60,7 +60,9 @@ pub enum NotApproved {
     #[error("{0} is already approved")]
     Already(RunId),
     /// A newer held run has replaced it.
-    #[error("{run} is replaced by a newer held run of the organization: look at {newer} and approve that")]
+    #[error(
+        "{run} is replaced by a newer held run of the organization: look at {newer} and approve that"
+    )]
     Replaced {
         /// The one that was to be approved.
         run: RunId,
@@ -183,9 +185,7 @@ impl Engine {
         read.map_err(|error| match error {
             ReadError::Store(error) => NotApproved::Store(error),
             ReadError::Empty(what) => NotApproved::Outside(what.to_owned()),
-            ReadError::Call(error) => {
-                NotApproved::Outside(error.failure(self.now()).to_string())
-            }
+            ReadError::Call(error) => NotApproved::Outside(error.failure(self.now()).to_string()),
         })
     }
 
@@ -314,7 +314,8 @@ fn refusal(
     let Some(organization) = &run.organization else {
         let each: Vec<String> =
             runs::children(tx, run.id)?.iter().map(|child| child.id.to_string()).collect();
-        let why = format!("{} has a run for each organization: approve {}", run.id, each.join(", "));
+        let why =
+            format!("{} has a run for each organization: approve {}", run.id, each.join(", "));
         return Ok(Some(NotApproved::NotHeld(why)));
     };
     if run.approved.is_some() {

@@ -100,12 +100,9 @@ impl Engine {
     /// # Errors
     /// [`NotPlanned`] when there is no plan of any organization.
     pub async fn dry_run(&self, asked: &Asked) -> Result<DryRun, NotPlanned> {
-        let organizations = match self.organizations(asked.organization.as_deref()) {
-            Some(organizations) => organizations,
-            None => {
-                let name = asked.organization.clone().unwrap_or_default();
-                return Err(NotPlanned::UnknownOrganization(name));
-            }
+        let Some(organizations) = self.organizations(asked.organization.as_deref()) else {
+            let name = asked.organization.clone().unwrap_or_default();
+            return Err(NotPlanned::UnknownOrganization(name));
         };
         let one = asked.organization.is_some();
         let (mut plans, mut failed, mut strangers) = (Vec::new(), Vec::new(), Vec::new());

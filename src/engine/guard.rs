@@ -321,11 +321,7 @@ impl Guard {
     ///
     /// # Errors
     /// The store's.
-    pub(super) fn counts(
-        &mut self,
-        tx: &Tx<'_>,
-        person: MembershipId,
-    ) -> Result<bool, StoreError> {
+    pub(super) fn counts(&mut self, tx: &Tx<'_>, person: MembershipId) -> Result<bool, StoreError> {
         Ok(self.known(tx)?.counted.contains(&person))
     }
 

@@ -80,10 +80,10 @@ impl Engine {
 
 /// The run as the store keeps it.
 pub(super) fn noted(plan: &Plan, state: RunState, hold: Option<&Hold>) -> Note {
-    let mut held: Vec<Value> =
+    let mut rows: Vec<Value> =
         plan.held().take(HELD_LINES_MAX).map(plan_views::held_line).collect();
-    if let (Some(hold), true) = (hold, held.is_empty()) {
-        held.push(json!({ "reason": hold.sentence() }));
+    if let (Some(hold), true) = (hold, rows.is_empty()) {
+        rows.push(json!({ "reason": hold.sentence() }));
     }
     let text = (!plan.lines.is_empty()).then(|| plan_views::plan(plan).to_string());
     let is_held = state == RunState::Held;
@@ -91,7 +91,7 @@ pub(super) fn noted(plan: &Plan, state: RunState, hold: Option<&Hold>) -> Note {
     Note {
         state,
         counts: plan_views::counts(plan).to_string(),
-        held: Value::from(held).to_string(),
+        held: Value::from(rows).to_string(),
         error: None,
         plan: Some(Planned {
             checksum: plan.checksum.clone(),

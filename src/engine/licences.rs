@@ -12,8 +12,8 @@ use crate::config::CliqList;
 use crate::domain::access::CliqPlan;
 use crate::domain::letter::Notice;
 use crate::domain::{
-    Action, Lane, Licence, Membership, MembershipId, Operation, OrgId, PortalVerb,
-    Presence, Subscription, Timestamp,
+    Action, Lane, Licence, Membership, MembershipId, Operation, OrgId, PortalVerb, Presence,
+    Subscription, Timestamp,
 };
 use crate::logic::licences::{self, Hand, Look, Observed};
 use crate::store::audit::{self, Entry};

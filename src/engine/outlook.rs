@@ -106,7 +106,7 @@ impl Engine {
             removals: bounds.removals.close_over(tx, &takes)?,
             vanishing: !bounds.vanishing.fits(vanishing),
         };
-        let mut held = Vec::with_capacity(lines.len());
+        let mut judged = Vec::with_capacity(lines.len());
         for (mut line, class) in lines {
             line.hold = match (hold, class) {
                 (Some(hold), _) => Some(hold.clone()),
@@ -120,13 +120,13 @@ impl Engine {
                 },
                 _ => None,
             };
-            held.push(line);
+            judged.push(line);
         }
         if reading.person.is_none() {
-            held.extend(seats(tx, host, sides, hold)?);
+            judged.extend(seats(tx, host, sides, hold)?);
         }
         let ruling = self.ruling(tx, &mut bounds.removals, &takes, counts.invitations, closed)?;
-        let plan = finished(host.id(), reading, held, ruling, counts);
+        let plan = finished(host.id(), reading, judged, ruling, counts);
         Ok(Outlook { plan, closed })
     }
 

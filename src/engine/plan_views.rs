@@ -115,11 +115,8 @@ impl Engine {
         asked: RunsAsked,
         limit: u32,
     ) -> Result<Vec<(i64, RunView)>, StoreError> {
-        let filter = Filter {
-            organization: asked.organization,
-            state: asked.state,
-            before: asked.before,
-        };
+        let filter =
+            Filter { organization: asked.organization, state: asked.state, before: asked.before };
         self.inner
             .store
             .read(move |tx| {

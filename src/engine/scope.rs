@@ -15,10 +15,13 @@ use crate::domain::plan::Hold;
 use crate::domain::policy::{ExternalWhen, Matcher};
 use crate::logic::seal;
 use crate::store::outbox::Cause;
-use crate::store::{StoreError, Tx, orgs};
+use crate::store::{StoreError, Tx, orgs, told};
 
 /// Says of which form the settings are; another form would make every organization plan-only.
 const FORM: u32 = 1;
+
+/// What administrators were last told of: settings that are not approved.
+const WHAT: &str = "scope";
 
 impl Engine {
     /// At a start: what is seen for the first time is approved, and a change is told once.
@@ -31,14 +34,21 @@ impl Engine {
             .store
             .write("note scopes", move |tx| {
                 for (id, seen) in &engine.inner.scopes {
-                    match orgs::approved_scope(tx, id)? {
-                        None => orgs::approve_scope(tx, id, seen)?,
-                        Some(approved) if approved == *seen => {}
-                        Some(_) => {
-                            tracing::warn!(organization = %id, "the scope changed: plan-only");
-                            let notice = changed(id, seen);
-                            engine.tell_admins(tx, id, &notice, Cause::default(), now)?;
-                        }
+                    let approved = orgs::approved_scope(tx, id)?;
+                    if approved.is_none() {
+                        orgs::approve_scope(tx, id, seen)?;
+                    }
+                    let differs = approved.is_some_and(|approved| approved != *seen);
+                    let about = if differs { seen.as_str() } else { "" };
+                    let news = told::last(tx, id, WHAT)?.unwrap_or_default() != about;
+                    if news {
+                        told::note(tx, id, WHAT, about)?;
+                    }
+                    if differs {
+                        tracing::warn!(organization = %id, "the scope changed: plan-only");
+                    }
+                    if differs && news {
+                        engine.tell_admins(tx, id, &changed(id, seen), Cause::default(), now)?;
                     }
                 }
                 Ok(())

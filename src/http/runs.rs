@@ -119,11 +119,8 @@ pub(super) async fn approve(
         Problem::new(StatusCode::BAD_REQUEST, format!("the body is not {form}: {error}"))
     })?;
     let id: RunId = id.parse().map_err(|_| missing())?;
-    let approved = doors
-        .engine
-        .approve(id, &approval.checksum, OPERATOR)
-        .await
-        .map_err(not_approved)?;
+    let approved =
+        doors.engine.approve(id, &approval.checksum, OPERATOR).await.map_err(not_approved)?;
     Ok(Json(json!({
         "run_id": approved.run.to_string(),
         "state": approved.state.as_str(),

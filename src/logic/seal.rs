@@ -25,9 +25,7 @@ pub fn canonical(value: &Value) -> String {
             let sorted: BTreeMap<&String, &Value> = map.iter().collect();
             let inner: Vec<String> = sorted
                 .into_iter()
-                .map(|(key, value)| {
-                    format!("{}:{}", Value::String(key.clone()), canonical(value))
-                })
+                .map(|(key, value)| format!("{}:{}", Value::String(key.clone()), canonical(value)))
                 .collect();
             format!("{{{}}}", inner.join(","))
         }
@@ -185,9 +183,11 @@ mod tests {
         let remove = Deed::Portal(PortalVerb::RemoveExternal);
         assert_eq!(contradiction(&[line("1", add, None), line("2", remove, None)]), None);
         assert!(contradiction(&[line("1", add, None), line("1", remove, None)]).is_some());
-        let out = [line("1", Deed::ChannelAdd, Some("a")), line("1", Deed::ChannelRemove, Some("b"))];
+        let out =
+            [line("1", Deed::ChannelAdd, Some("a")), line("1", Deed::ChannelRemove, Some("b"))];
         assert_eq!(contradiction(&out), None);
-        let out = [line("1", Deed::ChannelAdd, Some("a")), line("1", Deed::ChannelRemove, Some("a"))];
+        let out =
+            [line("1", Deed::ChannelAdd, Some("a")), line("1", Deed::ChannelRemove, Some("a"))];
         assert!(contradiction(&out).is_some());
         // Under another CRM id, but the same address.
         let again = Line { email: "1@partner.example".to_owned(), ..line("2", add, None) };

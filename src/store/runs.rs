@@ -243,11 +243,8 @@ pub fn prints(tx: &Tx<'_>, id: RunId) -> Result<Prints, StoreError> {
         .sql()
         .prepare_cached("SELECT waiting, free FROM runs WHERE id = ?1")?
         .query_row([id.0], |row| {
-            let blob = |index| Ok::<_, rusqlite::Error>(row.get::<_, Option<Vec<u8>>>(index)?);
-            Ok(Prints {
-                waiting: blob(0)?.unwrap_or_default(),
-                free: blob(1)?.unwrap_or_default(),
-            })
+            let blob = |index| row.get::<_, Option<Vec<u8>>>(index);
+            Ok(Prints { waiting: blob(0)?.unwrap_or_default(), free: blob(1)?.unwrap_or_default() })
         })
         .optional()?
         .unwrap_or_default())

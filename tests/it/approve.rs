@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use cliqbridge::domain::OrgId;
+use cliqbridge::engine::Desk;
 use serde_json::{Value, json};
 
 use super::support::channels::{BO, EXT, mapped};
@@ -31,7 +33,7 @@ async fn state(bridge: &Bridge, email: &str) -> Value {
     bridge.membership("birch", email).await["state"].clone()
 }
 
-async fn history(bridge: &Bridge) -> Vec<String> {
+fn history(bridge: &Bridge) -> Vec<String> {
     let store = bridge.folder.path().join("bridge.db");
     let store = rusqlite::Connection::open(store).unwrap();
     let mut rows = store.prepare("SELECT event || ' ' || actor FROM audit ORDER BY id").unwrap();
@@ -73,7 +75,10 @@ async fn i28_a_tripped_guard_stops_no_add_in_either_direction() {
     }
     let run = bridge.run_birch().await;
     assert_eq!((&run["state"], &run["hold"]), (&json!("held"), &json!("invitations")), "{run}");
-    assert_eq!((bridge.portal_did("restrict").await, bridge.portal_did("add_external").await), (1, 3));
+    assert_eq!(
+        (bridge.portal_did("restrict").await, bridge.portal_did("add_external").await),
+        (1, 3)
+    );
     bridge.approved(&run).await;
     assert_eq!(bridge.portal_did("add_external").await, 7, "the cap was opened for these four");
     bridge.finish().await;
@@ -104,7 +109,7 @@ async fn a_held_plan_is_approved_by_its_checksum_and_carried_out_once() {
     let run = bridge.admin(&format!("/runs/{id}")).await.body;
     assert_eq!((&run["state"], &run["approved_by"]), (&json!("done"), &json!("operator")), "{run}");
     assert_eq!((&run["counts"]["done"]["restrict"], &run["held"]), (&json!(6), &json!([])));
-    assert!(history(&bridge).await.contains(&"run_approved operator".to_owned()));
+    assert!(history(&bridge).contains(&"run_approved operator".to_owned()));
     let twice = bridge.approve(&id, &checksum).await;
     assert!(twice.body["detail"].as_str().unwrap().contains("already approved"), "{twice:?}");
     assert_eq!((twice.status, &bridge.plan().await["actions"]), (409, &json!([])));
@@ -125,17 +130,17 @@ async fn whoever_was_added_meanwhile_changes_no_approval_and_a_newcomer_does() {
     // The run adds Bo, whom its plan had too; that is what happened to it meanwhile.
     let run = bridge.run_birch().await;
     let (id, checksum) = id_and_checksum(&run);
-    bridge.add("birch", "late@partner.example").await;
+    let late = bridge.add("birch", "late@partner.example").await;
     let refused = bridge.approve(&id, &checksum).await;
     assert_eq!(refused.status, 409);
     assert!(refused.body["changed"].as_str().unwrap().contains("1 line came"), "{refused:?}");
     assert_eq!(refused.body["approved"], json!(checksum));
     assert_ne!(refused.body["checksum"], json!(checksum));
-    bridge.added("birch", "late@partner.example").await;
+    bridge.announce("birch", &late).await;
     bridge.settle().await;
     bridge.approved(&run).await;
     assert_eq!(bridge.portal_did("restrict").await, 6);
-    bridge.finish_with_leftovers("two rows of one address").await;
+    bridge.finish().await;
 }
 
 #[tokio::test]
@@ -150,7 +155,10 @@ async fn a_changed_plan_is_refused_also_when_nothing_is_left_of_it() {
     let before = bridge.journal().await.effects().len();
     let refused = bridge.approve(&id, &checksum).await;
     assert_eq!(refused.status, 409);
-    assert!(refused.body["changed"].as_str().unwrap().contains("nothing is left to do"), "{refused:?}");
+    assert!(
+        refused.body["changed"].as_str().unwrap().contains("nothing is left to do"),
+        "{refused:?}"
+    );
     bridge.settle().await;
     assert_eq!(bridge.journal().await.effects().len(), before);
     // Nobody reads, nobody is touched.
@@ -191,7 +199,10 @@ async fn a_trip_is_told_once_and_the_notice_names_the_command() {
     }
     let told = async || {
         let mails = bridge.mails(IT).await;
-        mails.into_iter().filter(|mail| mail.subject().contains("Removals of birch")).collect::<Vec<_>>()
+        mails
+            .into_iter()
+            .filter(|mail| mail.subject().contains("Removals of birch"))
+            .collect::<Vec<_>>()
     };
     let mails = told().await;
     assert_eq!(mails.len(), 1, "once, not every run and not every day");
@@ -279,7 +290,11 @@ async fn i7_an_empty_source_plans_nothing_and_removes_nobody() {
             let more = json!({ "organization": "birch", "times": 3 });
             bridge.fault("crm.users.list", more, fault.clone()).await;
             let run = bridge.run_birch().await;
-            assert_eq!((&run["state"], &run["checksum"]), (&json!("failed"), &Value::Null), "{run}");
+            assert_eq!(
+                (&run["state"], &run["checksum"]),
+                (&json!("failed"), &Value::Null),
+                "{run}"
+            );
             let asked = json!({ "organization": "birch", "dry_run": true });
             assert_eq!(bridge.admin_post("/resync", &asked).await.status, 502);
             bridge.clear_faults().await;
@@ -311,5 +326,69 @@ async fn a_first_run_is_approved_by_the_same_command_and_then_runs_apply() {
     bridge.add("birch", BO).await;
     assert_eq!(bridge.run_birch().await["state"], "done", "runs apply from now on");
     assert_eq!(bridge.portal_did("add_external").await, 3);
+    bridge.finish().await;
+}
+
+#[tokio::test]
+async fn an_approval_waits_for_the_run_that_reads_and_outlives_its_caller() {
+    let bridge = Setup::demo().start().await;
+    let (_, run) = six_of_twelve(&bridge).await;
+    let (id, checksum) = id_and_checksum(&run);
+    bridge
+        .fault("crm.users.list", json!({ "organization": "birch" }), json!({ "kind": "hold" }))
+        .await;
+    {
+        // The caller goes away while both sides are being read.
+        let approving = std::pin::pin!(bridge.approve(&id, &checksum));
+        tokio::select! {
+            answer = approving => panic!("answered while a read is held: {answer:?}"),
+            () = bridge.held() => {}
+        }
+    }
+    let next = bridge.resync(json!({ "organization": "birch" })).await;
+    let runs = Desk::Runs(OrgId::from("birch"));
+    {
+        let beside = std::pin::pin!(bridge.step(&runs));
+        let listed = bridge.journal().await.calls("birch", "crm.users.list");
+        tokio::select! {
+            step = beside => panic!("a run beside an approval: {step:?}"),
+            answer = bridge.admin("/status") => assert_eq!(answer.status, 200),
+        }
+        assert_eq!(bridge.journal().await.calls("birch", "crm.users.list"), listed);
+    }
+    bridge.act("/release", &Value::Null).await;
+    bridge.settle().await;
+    let run = bridge.admin(&format!("/runs/{id}")).await.body;
+    assert_eq!((&run["state"], bridge.portal_did("restrict").await), (&json!("done"), 6), "{run}");
+    let next = bridge.admin(&format!("/runs/{next}")).await.body;
+    assert_eq!(next["state"], "done", "{next}");
+    bridge.finish().await;
+}
+
+#[tokio::test]
+async fn a_stop_between_approval_and_queueing_leaves_no_guard_open() {
+    let mut bridge = Setup::demo().start().await;
+    let (_, run) = six_of_twelve(&bridge).await;
+    let (id, checksum) = id_and_checksum(&run);
+    bridge
+        .fault("crm.users.list", json!({ "organization": "birch" }), json!({ "kind": "hang" }))
+        .await;
+    {
+        let approving = std::pin::pin!(bridge.approve(&id, &checksum));
+        let asked =
+            async { while bridge.journal().await.of("fault", "crm.users.list").is_empty() {} };
+        tokio::select! {
+            answer = approving => panic!("answered while a read hangs: {answer:?}"),
+            () = asked => {}
+        }
+    }
+    bridge.restart().await;
+    bridge.clear_faults().await;
+    let kept = bridge.admin(&format!("/runs/{id}")).await.body;
+    assert_eq!((&kept["state"], &kept["approved_by"]), (&json!("held"), &Value::Null), "{kept}");
+    let next = bridge.run_birch().await;
+    assert_eq!((&next["state"], bridge.portal_did("restrict").await), (&json!("held"), 0));
+    bridge.approved(&next).await;
+    assert_eq!(bridge.portal_did("restrict").await, 6);
     bridge.finish().await;
 }

@@ -1,13 +1,14 @@
 //! The plan as a value: dry runs, its checksum, and what a run keeps of it (design section 7).
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::support::Setup;
 use super::support::channels::{BO, EVE, EXT, PEOPLE, mapped};
 use super::support::harness::rows;
 use super::support::plans::{lines, partners};
-use super::support::Setup;
 
 const HOUR: Duration = Duration::from_hours(1);
 
@@ -55,7 +56,8 @@ async fn a_dry_run_writes_nothing_whatever_it_sees() {
     assert_eq!(lines(&plan["actions"]).len(), 5, "three adds and two channels: {plan}");
     // The same of one person, and by another name of the organization.
     let plan = bridge.plan_of(json!({ "organization": "60001234", "user": EVE })).await;
-    let asked: Vec<_> = lines(&plan["actions"]).into_iter().map(|(operation, _)| operation).collect();
+    let asked: Vec<_> =
+        lines(&plan["actions"]).into_iter().map(|(operation, _)| operation).collect();
     assert_eq!(asked, ["add_external", "channel_add"], "{plan}");
     assert_eq!(bridge.stored(), before);
     assert!(bridge.journal().await.effects().is_empty());
@@ -107,7 +109,7 @@ async fn a_dry_run_looks_at_a_quarantined_organization_and_a_failed_read_plans_n
     let more = json!({ "organization": "birch", "times": 12 });
     bridge.fault("crm.users.list", more.clone(), shut.clone()).await;
     bridge.fault("crm.users.get", more, shut).await;
-    bridge.work().await;
+    bridge.settle_for(Duration::from_secs(5)).await;
     assert!(bridge.organization("birch").await["quarantine"].is_object());
     let asked = json!({ "organization": "birch", "dry_run": true });
     let refused = bridge.admin_post("/resync", &asked).await;
@@ -205,18 +207,22 @@ fn planted() -> &'static str {
     let mut tables = String::new();
     for number in 0..100 {
         let email = format!("f{number}@foreign.example");
-        tables.push_str(&format!(
+        let zuid = 163_400_000 + number;
+        let row = writeln!(
+            tables,
             "[[people]]\nemail = \"{email}\"\nfirst_name = \"F\"\nlast_name = \"{number}\"\n\
              zuid = \"{zuid}\"\nhome = \"elsewhere\"\n\
-             [[cliq_users]]\norganization = \"birch\"\nemail = \"{email}\"\nstatus = \"active\"\n",
-            zuid = 163_400_000 + number,
-        ));
+             [[cliq_users]]\norganization = \"birch\"\nemail = \"{email}\"\nstatus = \"active\""
+        );
+        row.unwrap();
         if number % 2 == 0 {
-            tables.push_str(&format!(
-                "[[crm_users]]\norganization = \"birch\"\nid = \"{}\"\nemail = \"{email}\"\n\
-                 profile = \"Standard\"\nrole = \"Design\"\n",
-                778_120_000_000_500_u64 + number
-            ));
+            let id = 778_120_000_000_500_u64 + number;
+            let row = writeln!(
+                tables,
+                "[[crm_users]]\norganization = \"birch\"\nid = \"{id}\"\nemail = \"{email}\"\n\
+                 profile = \"Standard\"\nrole = \"Design\""
+            );
+            row.unwrap();
         }
     }
     Box::leak(tables.into_boxed_str())
@@ -233,7 +239,11 @@ async fn i1_a_hundred_foreign_rows_are_no_line_of_any_plan_and_no_write_of_fifty
     }
     for _ in 0..50 {
         let run = bridge.run_birch().await;
-        assert_eq!((&run["state"], &run["counts"]["removals"]), (&json!("done"), &json!(0)), "{run}");
+        assert_eq!(
+            (&run["state"], &run["counts"]["removals"]),
+            (&json!("done"), &json!(0)),
+            "{run}"
+        );
         bridge.clock.advance(HOUR * 25);
     }
     let plan = bridge.plan().await;

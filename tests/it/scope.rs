@@ -54,7 +54,10 @@ async fn i10_an_edited_filter_removes_nobody_until_the_plan_is_approved() {
     let eve = bridge.add_with("birch", eve).await;
     bridge.announce("birch", &eve).await;
     bridge.settle().await;
-    assert_eq!((bridge.portal_did("restrict").await, bridge.portal_did("add_external").await), (0, 5));
+    assert_eq!(
+        (bridge.portal_did("restrict").await, bridge.portal_did("add_external").await),
+        (0, 5)
+    );
     bridge.restart().await;
     bridge.work().await;
     assert_eq!(told(&bridge).await, 1, "once");
@@ -64,7 +67,10 @@ async fn i10_an_edited_filter_removes_nobody_until_the_plan_is_approved() {
     let run = bridge.run_birch().await;
     assert_eq!(run["checksum"], dry["checksum"]);
     bridge.approved(&run).await;
-    assert_eq!((bridge.portal_did("restrict").await, bridge.portal_did("add_external").await), (1, 6));
+    assert_eq!(
+        (bridge.portal_did("restrict").await, bridge.portal_did("add_external").await),
+        (1, 6)
+    );
     assert_eq!(bridge.run_birch().await["state"], "done");
     bridge.finish().await;
 }
@@ -79,7 +85,8 @@ async fn an_undone_change_needs_no_approval_and_the_order_of_tables_is_none() {
     assert_eq!(bridge.run_birch().await["state"], "held");
     edited(&mut bridge, NARROW, standard).await;
     assert_eq!(bridge.run_birch().await["state"], "done");
-    let (mail, same) = ("per_hour = 250\n", "scope = { include = { profile = [ \"Standard\", ] } }");
+    let (mail, same) =
+        ("per_hour = 250\n", "scope = { include = { profile = [ \"Standard\", ] } }");
     edited(&mut bridge, standard, same).await;
     edited(&mut bridge, "[mail]\n", &format!("[mail]\n{mail}")).await;
     assert_eq!(bridge.run_birch().await["state"], "done");
@@ -102,7 +109,10 @@ async fn a_channel_that_is_mapped_no_more_loses_its_guests_by_approval_alone() {
     edited(&mut bridge, &channels, "").await;
     bridge.webhook("crmplus", &bridge.event("user.updated", "acme", &bo)).await;
     let run = acme(&bridge).await;
-    assert_eq!((&run["hold"], &bridge.invited("ext").await), (&json!("scope"), &vec![BO.to_owned()]));
+    assert_eq!(
+        (&run["hold"], &bridge.invited("ext").await),
+        (&json!("scope"), &vec![BO.to_owned()])
+    );
     let plan = bridge.plan_of(json!({ "organization": "acme" })).await;
     assert_eq!(lines(&plan["held"]), [("channel_remove".to_owned(), BO.to_owned())]);
     bridge.approved(&run).await;
@@ -118,7 +128,9 @@ async fn i11_an_empty_scope_means_nobody_and_is_refused_before_it_starts() {
     assert_eq!(bridge.run_birch().await["state"], "done");
     assert!(bridge.journal().await.effects().is_empty(), "nobody bound is nobody synced");
     let text = std::fs::read_to_string(&bridge.file).unwrap();
-    for empty in ["scope = {}", "scope = { include = {} }", "scope = { include = { profile = [] } }"] {
+    for empty in
+        ["scope = {}", "scope = { include = {} }", "scope = { include = { profile = [] } }"]
+    {
         std::fs::write(&bridge.file, text.replace(NARROW, empty)).unwrap();
         let problems = cliqbridge::config::load(&bridge.file, None).unwrap_err().to_string();
         assert!(problems.contains("remove it to mirror every active user"), "{empty}: {problems}");

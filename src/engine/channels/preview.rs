@@ -74,7 +74,8 @@ impl Engine {
             preview.calls += 1;
             match host.cliq.members(&id, Priority::Run).await {
                 Ok(members) => {
-                    let short = self.preview_channel(host, &mut preview, name, &id, members.as_ref());
+                    let short =
+                        self.preview_channel(host, &mut preview, name, &id, members.as_ref());
                     let short = short.await?;
                     lists.extend(members.map(|members| (name.clone(), Read { members, short })));
                 }

@@ -14,8 +14,8 @@ pub use batch::{
     Batch, claim_batch, delay_batch, drop_batch, next_batch, next_batch_due, withdraw_guest,
 };
 pub use counts::{
-    Tally, done_by_run, letters_since, moved_since, tally, told_since, waiting, waits, waits_for_guest,
-    waits_to,
+    Tally, done_by_run, letters_since, moved_since, tally, told_since, waiting, waits,
+    waits_for_guest, waits_to,
 };
 pub use queue::{put, rearm, withdraw};
 pub use seats::{InMotion, licences_in_motion, licences_stuck, withdraw_licences};

@@ -92,14 +92,16 @@ impl Bridge {
     /// How often the portal did this.
     pub async fn portal_did(&self, verb: &str) -> usize {
         let done = format!("{verb}: done");
-        let journal = self.journal().await;
-        journal.of("write", "portal").iter().filter(|entry| entry["detail"] == *done).count()
+        let did =
+            |entry: &&&Value| entry["detail"].as_str().is_some_and(|text| text.starts_with(&done));
+        self.journal().await.of("write", "portal").iter().filter(did).count()
     }
 
     /// Every row of every table that a look may not write to.
     pub fn stored(&self) -> Vec<(String, Vec<String>)> {
         let store = Connection::open(self.folder.path().join("bridge.db")).unwrap();
-        let names = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'
+        let names =
+            "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'
                      ORDER BY name";
         let mut names = store.prepare(names).unwrap();
         let names: Vec<String> =
@@ -114,11 +116,14 @@ fn all_rows(store: &Connection, table: &str) -> Vec<String> {
     let columns = statement.column_count();
     let text = |row: &rusqlite::Row<'_>| {
         let cells: rusqlite::Result<Vec<String>> = (0..columns)
-            .map(|column| row.get::<_, rusqlite::types::Value>(column).map(|cell| format!("{cell:?}")))
+            .map(|column| {
+                row.get::<_, rusqlite::types::Value>(column).map(|cell| format!("{cell:?}"))
+            })
             .collect();
         cells.map(|cells| cells.join("|"))
     };
-    let mut rows: Vec<String> = statement.query_map([], text).unwrap().map(Result::unwrap).collect();
+    let mut rows: Vec<String> =
+        statement.query_map([], text).unwrap().map(Result::unwrap).collect();
     rows.sort();
     rows
 }
