@@ -3,6 +3,7 @@
 //! Deliberately absent: what is asked, and how it is printed.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Args;
@@ -14,6 +15,10 @@ use super::credentials;
 use crate::app::client::{client, client_over};
 use crate::config::{self, Listen, Problems};
 use crate::domain::Secret;
+
+/// How long an answer may take for which the daemon reads both sides: at Cliq's limits a hundred
+/// thousand people take two hours.
+const READING_MAX: Duration = Duration::from_hours(6);
 
 /// Where the daemon is, and the token: from its configuration, or named.
 #[derive(Args)]
@@ -118,7 +123,7 @@ impl Daemon {
         self.ask(Method::POST, path, query, None).await
     }
 
-    /// Commands below `/api/v1`, with a JSON body.
+    /// Commands below `/api/v1`, with a JSON body. The daemon may read both sides before it answers.
     pub(super) async fn send(&self, path: &[&str], body: &Value) -> anyhow::Result<Answer> {
         self.ask(Method::POST, path, &[], Some(body)).await
     }
@@ -141,6 +146,7 @@ impl Daemon {
         let mut request = self.http.request(method, url).bearer_auth(token);
         if let Some(body) = body {
             request = request
+                .timeout(READING_MAX)
                 .header(http::header::CONTENT_TYPE, "application/json")
                 .body(body.to_string());
         }

@@ -57,6 +57,9 @@ pub(super) async fn run(options: &PlanOptions) -> anyhow::Result<Outcome> {
             body[key] = value.as_str().into();
         }
     }
+    if std::io::stderr().is_terminal() {
+        say("reading both sides …");
+    }
     let answer = daemon.send(&["resync"], &body).await?;
     let errors = rows(&answer.body, "errors").count();
     let outcome = if answer.good && errors == 0 { Outcome::Good } else { Outcome::Failed };
