@@ -249,9 +249,16 @@ impl Engine {
         if let Some(planned) = &mut note.plan {
             planned.checksum.clone_from(&permit.checksum);
         }
-        self.note_run(run.id, note).await?;
-        let (id, changes) = (run.id, plan.free().count());
-        let state = self.inner.store.read(move |tx| runs::get(tx, id)).await?;
+        let (id, changes, now) = (run.id, plan.free().count(), self.now());
+        let state = self
+            .inner
+            .store
+            .write("note approved run", move |tx| {
+                runs::note(tx, id, &note, now)?;
+                runs::finish_applied(tx, now)?;
+                runs::get(tx, id)
+            })
+            .await?;
         let state = state.map_or(RunState::Applying, |run| run.state);
         Ok(Approved { run: id, state, checksum: permit.checksum.clone(), changes, left_out })
     }

@@ -2,7 +2,7 @@
 //!
 //! A run decides for everybody first, so that what is too much as a whole is held as a whole.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::json;
@@ -12,7 +12,7 @@ use super::facts::{ReadError, Sides};
 use super::held::noted;
 use super::outlook::{Closed, Outlook, Reading, licence_line};
 use super::{Desk, Engine, Host, Step};
-use crate::domain::plan::{Hold, Line, Plan};
+use crate::domain::plan::{Hold, Plan};
 use crate::domain::run::{RunState, Trigger};
 use crate::domain::{CrmUserId, Email, Failure, OrgId, RunId};
 use crate::logic::seal;
@@ -271,11 +271,11 @@ impl Engine {
         if hold.is_some() {
             return Ok(self.hold_run(host, run, &plan, hold.as_ref()).await?);
         }
+        let mut held = BTreeMap::new();
         for some in reading.people.chunks(PEOPLE_PER_TRANSACTION) {
-            for (user, why) in self.queue(host, run, &reading, some.to_vec(), closed).await? {
-                held_after_all(&mut plan, &user, &why);
-            }
+            held.extend(self.queue(host, run, &reading, some.to_vec(), closed).await?);
         }
+        hold_the_rest(&mut plan, held);
         let whole = run.person.is_none();
         if whole {
             self.settle_licences(host, run, &reading, &mut plan).await?;
@@ -408,10 +408,13 @@ pub(super) fn nobody(organization: &OrgId) -> String {
     format!("no CRM user of {organization} has this id, zuid or address")
 }
 
-/// The limits left less room than the look ahead saw: a webhook was faster.
-fn held_after_all(plan: &mut Plan, user: &CrmUserId, why: &str) {
-    let counted = |line: &&mut Line| line.crm_user_id == *user && line.hold.is_none();
-    for line in plan.lines.iter_mut().filter(counted) {
-        line.hold = Some(Hold::Guard(why.to_owned()));
+/// Holds in the plan who was held although nothing of theirs was to be: a webhook was faster, and left
+/// less room than the look ahead saw.
+fn hold_the_rest(plan: &mut Plan, mut held: BTreeMap<CrmUserId, String>) {
+    for line in plan.held() {
+        held.remove(&line.crm_user_id);
+    }
+    for line in &mut plan.lines {
+        line.hold = line.hold.take().or(held.get(&line.crm_user_id).cloned().map(Hold::Guard));
     }
 }

@@ -47,8 +47,8 @@ fn row(id: usize, (address, zuid, presence): (u8, Option<u8>, bool)) -> CliqUser
 
 fn shuffled<T: Clone>(rows: &[T], swaps: &[(Index, Index)]) -> Vec<T> {
     let mut rows = rows.to_vec();
-    for (one, other) in swaps.iter().filter(|_| !rows.is_empty()).cloned().collect::<Vec<_>>() {
-        let length = rows.len();
+    let length = rows.len();
+    for (one, other) in swaps.iter().filter(|_| length > 0) {
         rows.swap(one.index(length), other.index(length));
     }
     rows
