@@ -91,6 +91,7 @@ pub async fn start(
     );
     let wired = wiring::engine(config, store.clone(), Arc::clone(&clock), boot, key).await?;
     let engine = wired.engine;
+    engine.note_scopes().await?;
     let doors = Doors {
         engine: engine.clone(),
         clock: Arc::clone(&clock),

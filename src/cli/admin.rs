@@ -3,6 +3,7 @@
 //! Deliberately absent: what is asked, and how it is printed.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Args;
@@ -14,6 +15,10 @@ use super::credentials;
 use crate::app::client::{client, client_over};
 use crate::config::{self, Listen, Problems};
 use crate::domain::Secret;
+
+/// How long an answer may take for which the daemon reads both sides: at Cliq's limits a hundred
+/// thousand people take two hours.
+const READING_MAX: Duration = Duration::from_hours(6);
 
 /// Where the daemon is, and the token: from its configuration, or named.
 #[derive(Args)]
@@ -106,7 +111,7 @@ impl Daemon {
         path: &[&str],
         query: &[(&str, &str)],
     ) -> anyhow::Result<Answer> {
-        self.ask(Method::GET, path, query).await
+        self.ask(Method::GET, path, query, None).await
     }
 
     /// Commands below `/api/v1`, without a body.
@@ -115,7 +120,12 @@ impl Daemon {
         path: &[&str],
         query: &[(&str, &str)],
     ) -> anyhow::Result<Answer> {
-        self.ask(Method::POST, path, query).await
+        self.ask(Method::POST, path, query, None).await
+    }
+
+    /// Commands below `/api/v1`, with a JSON body. The daemon may read both sides before it answers.
+    pub(super) async fn send(&self, path: &[&str], body: &Value) -> anyhow::Result<Answer> {
+        self.ask(Method::POST, path, &[], Some(body)).await
     }
 
     async fn ask(
@@ -123,6 +133,7 @@ impl Daemon {
         method: Method,
         path: &[&str],
         query: &[(&str, &str)],
+        body: Option<&Value>,
     ) -> anyhow::Result<Answer> {
         let mut url = self.base.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
@@ -132,7 +143,14 @@ impl Daemon {
             url.query_pairs_mut().extend_pairs(query);
         }
         let token = self.token.expose_text().context("the admin token is not text")?;
-        let sent = self.http.request(method, url).bearer_auth(token).send().await;
+        let mut request = self.http.request(method, url).bearer_auth(token);
+        if let Some(body) = body {
+            request = request
+                .timeout(READING_MAX)
+                .header(http::header::CONTENT_TYPE, "application/json")
+                .body(body.to_string());
+        }
+        let sent = request.send().await;
         let answer = sent.map_err(reqwest::Error::without_url).context(
             "the daemon does not answer at its admin address; does it run, and is that the address?",
         )?;

@@ -4,10 +4,12 @@
 //! progress and logs to stderr; colours only on a terminal and never with `NO_COLOR`.
 
 mod admin;
+mod approve;
 mod check;
 mod demo;
 mod memberships;
 mod people;
+mod plan;
 mod sandbox;
 mod send;
 mod serve;
@@ -54,6 +56,10 @@ enum Command {
     Memberships(Box<memberships::MembershipsOptions>),
     /// Show one person over all organizations, or confirm a changed home.
     People(Box<people::PeopleOptions>),
+    /// Show what a resync would do now, and do nothing.
+    Plan(Box<plan::PlanOptions>),
+    /// Let a held run go, as its plan says.
+    Approve(Box<approve::ApproveOptions>),
     /// Sign one webhook and post it.
     Send(Box<send::SendOptions>),
 }
@@ -124,6 +130,8 @@ pub fn main() -> ExitCode {
             Command::Check(options) => Ok(check::run(&options)),
             Command::Memberships(options) => memberships::run(&options).await,
             Command::People(options) => people::run(&options).await,
+            Command::Plan(options) => plan::run(&options).await,
+            Command::Approve(options) => approve::run(&options).await,
             Command::Send(options) => send::run(&options).await,
         }
     });

@@ -17,6 +17,7 @@ pub mod join;
 pub mod letter;
 pub mod membership;
 pub mod person;
+pub mod plan;
 pub mod policy;
 pub mod run;
 pub mod scheme;

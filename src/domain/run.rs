@@ -43,7 +43,8 @@ impl Trigger {
 }
 
 impl RunState {
-    const ALL: [RunState; 8] = [
+    /// All of them, in the order of a run's life.
+    pub const ALL: [RunState; 8] = [
         RunState::Queued,
         RunState::Reading,
         RunState::Applying,

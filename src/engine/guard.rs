@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 
+use super::outlook::Closed;
 use super::{Engine, Host};
 use crate::domain::letter::Notice;
 use crate::domain::policy::Limits;
@@ -24,6 +25,8 @@ pub(super) struct Guard {
     known: Option<Known>,
     /// Set when a whole run would trip it: then nobody new passes, whatever fits.
     closed: Option<Trip>,
+    /// An operator approved what is asked for next.
+    open: bool,
     held: BTreeSet<MembershipId>,
     trip: Option<Trip>,
 }
@@ -41,6 +44,25 @@ pub(super) struct Bounds {
 }
 
 impl Bounds {
+    /// Lets everything pass, because an operator approved it; or no more. In memory alone: nothing
+    /// is left open by a crash.
+    pub(super) fn open(&mut self, open: bool) {
+        self.invitations.open = open;
+        self.removals.open = open;
+        self.vanishing.open = open;
+    }
+
+    /// Closes what a look at the whole run found to be too much.
+    pub(super) fn close(&mut self, closed: Closed) {
+        if closed.invitations {
+            self.invitations.left = 0;
+        }
+        if closed.vanishing {
+            self.vanishing.left = 0;
+        }
+        self.removals.closed = closed.removals.or(self.removals.closed);
+    }
+
     /// How many were held back so far, of each kind.
     pub(super) fn held(&self) -> [usize; 3] {
         [self.invitations.held(), self.removals.held().len(), self.vanishing.held()]
@@ -66,12 +88,13 @@ impl Bounds {
 pub(super) struct Allowance {
     left: usize,
     held: usize,
+    open: bool,
 }
 
 impl Allowance {
     /// This many more.
     pub(super) fn of(left: usize) -> Self {
-        Self { left, held: 0 }
+        Self { left, held: 0, open: false }
     }
 
     /// Whether `wanted` more fit.
@@ -86,11 +109,11 @@ impl Allowance {
 
     /// Takes one, if there is one.
     pub(super) fn take(&mut self) -> bool {
-        if self.left == 0 {
+        if self.left == 0 && !self.open {
             self.held += 1;
             return false;
         }
-        self.left -= 1;
+        self.left = self.left.saturating_sub(1);
         true
     }
 }
@@ -113,15 +136,19 @@ impl Engine {
         let less = |max: u32, used: usize| usize_of(max).saturating_sub(used);
         let invited = usize_of(ledger::invited_since(tx, organization, from)?);
         let vanished = removals::vanished(tx, organization, from)?;
+        let mut removals = self.guard(organization, now);
+        if self.is_unapproved(tx, organization)? {
+            removals.closed = Some(Trip::Unapproved);
+        }
         Ok(Bounds {
             invitations: Allowance::of(less(limits.max_invites, invited)),
-            removals: self.guard(organization, now),
+            removals,
             vanishing: Allowance::of(less(limits.max_removals, vanished)),
             by_hand: Vec::new(),
         })
     }
 
-    /// Says, once a day each, what is held back.
+    /// Says, once a day each, what is held back from webhooks and from a run over one person.
     pub(super) fn tell_bounds(
         &self,
         tx: &Tx<'_>,
@@ -130,20 +157,33 @@ impl Engine {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         self.tell_guard(tx, host, &bounds.removals, now)?;
-        let limits = self.inner.settings.limits;
-        let mut notices = Vec::new();
-        if bounds.invitations.held() > 0 {
-            notices.push(Notice {
+        let held = bounds.invitations.held();
+        if held > 0 {
+            let notice = Notice {
                 title: format!("Invitations of {} are held back", host.id()),
                 body: format!(
-                    "{} people are waiting because `guard.max_invites` ({}) would be passed within \
-                     the guard's window. If that is meant, raise it and resync the organization; \
-                     if not, check `scope`.",
-                    bounds.invitations.held(),
-                    limits.max_invites
+                    "{held} people are waiting because `guard.max_invites` ({}) would be passed \
+                     within the guard's window. If that is meant, approve the next run over the \
+                     organization (cliqbridge plan --organization {} shows it); if not, check \
+                     `scope`.",
+                    self.inner.settings.limits.max_invites,
+                    host.id()
                 ),
-            });
+            };
+            self.tell_admins(tx, host.id(), &notice, Cause::default(), now)?;
         }
+        self.tell_vanishing(tx, host, bounds, now)
+    }
+
+    /// Says who is missing from Cliq in numbers, and who is to be taken out by hand.
+    pub(super) fn tell_vanishing(
+        &self,
+        tx: &Tx<'_>,
+        host: &Host,
+        bounds: &Bounds,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut notices = Vec::new();
         if bounds.vanishing.held() > 0 {
             notices.push(Notice {
                 title: format!("People of {} are missing from Cliq", host.id()),
@@ -153,7 +193,7 @@ impl Engine {
                      listing must not stick. Look into Cliq (Admin panel, Users) whether they are \
                      there.",
                     bounds.vanishing.held(),
-                    limits.max_removals
+                    self.inner.settings.limits.max_removals
                 ),
             });
         }
@@ -174,6 +214,7 @@ impl Engine {
             from: now - self.inner.settings.limits.window,
             known: None,
             closed: None,
+            open: false,
             held: BTreeSet::new(),
             trip: None,
         }
@@ -187,14 +228,17 @@ impl Engine {
         guard: &Guard,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let Some(trip) = guard.trip.filter(|_| !guard.held.is_empty()) else { return Ok(()) };
+        let told_at_start = |trip: &Trip| *trip == Trip::Unapproved;
+        let trip = guard.trip.filter(|trip| !guard.held.is_empty() && !told_at_start(trip));
+        let Some(trip) = trip else { return Ok(()) };
         let notice = Notice {
             title: format!("Removals of {} are held back", host.id()),
             body: format!(
                 "{}. Nobody of them was touched; invitations go on. If these people are to go, \
-                 raise `guard.max_removals` or `guard.max_percent` and resync the organization; if \
-                 not, check `scope` and the CRM.",
-                trip.sentence()
+                 approve the next run over the organization (cliqbridge plan --organization {} \
+                 shows it); if not, check `scope` and the CRM.",
+                trip.sentence(),
+                host.id()
             ),
         };
         self.tell_admins(tx, host.id(), &notice, Cause::default(), now)
@@ -232,10 +276,10 @@ impl Guard {
     /// # Errors
     /// The store's.
     pub(super) fn admits(&mut self, tx: &Tx<'_>, person: MembershipId) -> Result<bool, StoreError> {
-        let closed = self.closed;
-        let limits = self.limits;
+        let (closed, open, limits) = (self.closed, self.open, self.limits);
         let known = self.known(tx)?;
-        if known.counted.contains(&person) {
+        if open || known.counted.contains(&person) {
+            known.counted.insert(person);
             return Ok(true);
         }
         let verdict = match closed {
@@ -269,13 +313,30 @@ impl Guard {
         let known = self.known(tx)?;
         let fresh = people.difference(&known.counted).count();
         let verdict = check(&limits, known.counted.len() + fresh, known.of());
-        self.closed = verdict.err().filter(|_| fresh > 0);
-        Ok(self.closed)
+        self.closed = self.closed.or(verdict.err().filter(|_| fresh > 0));
+        Ok(self.closed.filter(|_| fresh > 0))
     }
 
-    /// Closes the guard as an earlier look at the whole run decided.
-    pub(super) fn close(&mut self, trip: Option<Trip>) {
-        self.closed = trip;
+    /// Whether the person is counted within the window already.
+    ///
+    /// # Errors
+    /// The store's.
+    pub(super) fn counts(&mut self, tx: &Tx<'_>, person: MembershipId) -> Result<bool, StoreError> {
+        Ok(self.known(tx)?.counted.contains(&person))
+    }
+
+    /// How many are counted, how many are ours, and how many of these people would be new.
+    ///
+    /// # Errors
+    /// The store's.
+    pub(super) fn weigh(
+        &mut self,
+        tx: &Tx<'_>,
+        people: &BTreeSet<MembershipId>,
+    ) -> Result<(usize, usize, usize), StoreError> {
+        let known = self.known(tx)?;
+        let fresh = people.difference(&known.counted).count();
+        Ok((known.counted.len(), known.of(), fresh))
     }
 
     /// Who was held back.

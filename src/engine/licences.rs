@@ -12,8 +12,8 @@ use crate::config::CliqList;
 use crate::domain::access::CliqPlan;
 use crate::domain::letter::Notice;
 use crate::domain::{
-    Action, CrmUserId, Lane, Licence, Membership, MembershipId, Operation, OrgId, PortalVerb,
-    Presence, Subscription, Timestamp,
+    Action, Lane, Licence, Membership, MembershipId, Operation, OrgId, PortalVerb, Presence,
+    Subscription, Timestamp,
 };
 use crate::logic::licences::{self, Hand, Look, Observed};
 use crate::store::audit::{self, Entry};
@@ -30,6 +30,9 @@ const NAMED_MAX: usize = 10;
 
 /// The portal's code for "no seat is left" (contract, "Portal function").
 const NO_LICENCE: &str = "no_licence";
+
+/// Why somebody is given a licence by the policy list.
+pub(super) const LISTED: &str = "On the list assign_licence, and a seat is free.";
 
 /// Who would be given a licence now, and who goes without one.
 #[derive(Debug, Default)]
@@ -96,7 +99,7 @@ impl Engine {
         host: &Host,
         sides: &Arc<Sides>,
         cause: Cause,
-    ) -> Result<Vec<CrmUserId>, StoreError> {
+    ) -> Result<Vec<Membership>, StoreError> {
         if sides.paid.is_none() || host.settings.assign_licence.is_none() {
             return Ok(Vec::new());
         }
@@ -115,7 +118,7 @@ impl Engine {
                         organization: &organization,
                         membership: Some(row),
                         operation: Operation::Portal(PortalVerb::AssignLicence),
-                        reason: "On the list assign_licence, and a seat is free.",
+                        reason: LISTED,
                         cause,
                         wish: Wish::Planned,
                         not_before: now,
@@ -123,7 +126,7 @@ impl Engine {
                     outbox::put(tx, &new, now)?;
                 }
                 engine.tell_unseated(tx, host, &seating.without, now)?;
-                Ok(seating.without.into_iter().map(|row| row.crm_user_id).collect())
+                Ok(seating.without)
             })
             .await
     }

@@ -6,25 +6,31 @@
 
 mod accept;
 mod apply;
+mod approve;
 mod channels;
 mod clockwork;
 mod crm_watch;
 mod deliver;
 mod digest;
+mod dry_run;
 mod facts;
 mod failures;
 mod guard;
+mod held;
 mod host;
 mod invite;
 mod join;
 mod letters;
 mod licences;
 mod notices;
+mod outlook;
 mod people;
 mod people_views;
+mod plan_views;
 mod resolve;
 mod resync;
 mod schedule;
+mod scope;
 mod status;
 mod subscription;
 mod verbs;
@@ -45,13 +51,16 @@ use crate::store::outbox::Desk as OutboxDesk;
 use crate::store::{Store, StoreError};
 
 pub use accept::{AcceptError, Incoming, Receipt};
+pub use approve::{Approved, NotApproved};
 pub use channels::{ChannelView, GuestView};
+pub use dry_run::{DryRun, NotPlanned};
 pub use failures::remedy;
 pub use host::Host;
 pub use people_views::{
     Confirmed, ConflictView, Found, HomeView, HostView, LimitView, PersonLine, PersonView, limits,
     not_applicable, surface_only,
 };
+pub use plan_views::RunsAsked;
 pub use resync::{Asked, BadRequest, Requested};
 pub use status::{HistoryLine, OrganizationStatus, QueueStatus, RunView, Status};
 pub use subscription::{Polled, Refused};
@@ -193,6 +202,8 @@ struct Inner {
     subscribers: notices::Subscribers,
     inviters: channels::Inviters,
     parts: channels::Parts,
+    /// What each organization's configuration means for people, as a checksum.
+    scopes: BTreeMap<OrgId, String>,
 }
 
 impl Engine {
@@ -204,6 +215,7 @@ impl Engine {
         let inner = Inner {
             wakes: desks.iter().map(|desk| (desk.clone(), watch::Sender::new(()))).collect(),
             claiming: desks.into_iter().map(|desk| (desk, tokio::sync::Mutex::default())).collect(),
+            scopes: hosts.iter().map(|(id, host)| (id.clone(), scope::seen(host))).collect(),
             store: parts.store,
             clock: parts.clock,
             mailer: parts.mailer,
@@ -266,6 +278,14 @@ impl Engine {
             .await?
         {}
         Ok(())
+    }
+
+    /// The organization's turn: whoever has it is the only one who reads and queues in a run over it.
+    async fn turn(&self, organization: &OrgId) -> Option<tokio::sync::MutexGuard<'_, ()>> {
+        match self.inner.claiming.get(&Desk::Runs(organization.clone())) {
+            Some(turn) => Some(turn.lock().await),
+            None => None,
+        }
     }
 
     fn now(&self) -> Timestamp {

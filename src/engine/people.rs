@@ -70,6 +70,21 @@ impl Sight {
     }
 }
 
+/// The organization's own people, as a complete listing shows them.
+pub(super) fn internals_of(host: &Host, sides: &Sides) -> Vec<Internal> {
+    // A deactivated account, or one not taken up, is nobody's home.
+    let internal = |row: &&CliqUser| {
+        classify(&host.policy, row) == Class::Internal
+            && matches!(row.presence, Presence::Active | Presence::Unknown)
+    };
+    let listed = sides.directory.iter().filter(internal).map(|row| Internal {
+        cliq_id: row.id.clone(),
+        zuid: row.zuid.clone(),
+        email: row.email.clone(),
+    });
+    listed.collect()
+}
+
 impl Engine {
     /// Notes who is internal, from a complete listing, and has people looked at again whose home
     /// that touches.
@@ -84,17 +99,7 @@ impl Engine {
             .store
             .read(move |tx| {
                 let Some(host) = engine.host(&id) else { return Ok(people::Difference::default()) };
-                // A deactivated account, or one not taken up, is nobody's home.
-                let internal = |row: &&CliqUser| {
-                    classify(&host.policy, row) == Class::Internal
-                        && matches!(row.presence, Presence::Active | Presence::Unknown)
-                };
-                let listed = sides.directory.iter().filter(internal).map(|row| Internal {
-                    cliq_id: row.id.clone(),
-                    zuid: row.zuid.clone(),
-                    email: row.email.clone(),
-                });
-                people::compare(tx, &id, listed.collect())
+                people::compare(tx, &id, internals_of(host, &sides))
             })
             .await?;
         for put in difference.put.chunks(INTERNALS_PER_TRANSACTION) {

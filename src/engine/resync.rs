@@ -5,25 +5,24 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::apply::{Look, invites};
+use super::apply::Look;
 use super::facts::{ReadError, Sides};
-use super::guard::Allowance;
+use super::held::noted;
+use super::outlook::{Closed, Outlook, Reading, licence_line};
 use super::{Desk, Engine, Host, Step};
+use crate::domain::plan::{Hold, Plan};
 use crate::domain::run::{RunState, Trigger};
-use crate::domain::{CrmUserId, Email, Failure, MembershipId, OrgId, RunId};
-use crate::logic::guard::Trip;
+use crate::domain::{CrmUserId, Email, Failure, OrgId, RunId};
+use crate::logic::seal;
 use crate::store::outbox::Cause;
-use crate::store::runs::{self, Run};
+use crate::store::runs::{self, Note, Run};
 use crate::store::{StoreError, ledger, orgs};
 use crate::zoho::Priority;
 
 /// People planned in one transaction.
 const PEOPLE_PER_TRANSACTION: usize = 200;
-
-/// Lines of held people a run keeps; the count is exact in any case.
-const HELD_LINES_MAX: usize = 200;
 
 /// What is to be resynced.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -54,74 +53,11 @@ pub enum BadRequest {
     Store(#[from] StoreError),
 }
 
-/// What a run counts, and what it is about to do.
-#[derive(Clone, Default)]
-struct Outlook {
-    people: u32,
-    changed: u32,
-    verdicts: BTreeMap<&'static str, u32>,
-    /// People to be invited who are not counted yet.
-    invitations: usize,
-    /// People whose access is to be taken.
-    removals: BTreeSet<MembershipId>,
-    /// People to be noted as gone.
-    vanishing: usize,
-    /// Calls that reading took; unknown when it failed.
-    calls: Option<usize>,
-}
-
-impl Outlook {
-    /// Whoever goes without a licence is named; that holds nothing else.
-    fn note_unseated(&mut self, without: &[CrmUserId], lines: &mut Vec<Value>) {
-        if let Ok(count @ 1..) = u32::try_from(without.len()) {
-            self.verdicts.insert("no_licence", count);
-        }
-        lines.extend(without.iter().map(|user| {
-            json!({ "crm_user_id": user.as_str(), "reason": "no licence: all seats are in use" })
-        }));
-    }
-
-    fn to_json(&self) -> Value {
-        json!({
-            "people": self.people, "invitations": self.invitations, "changed": self.changed,
-            "removals": self.removals.len(), "verdicts": self.verdicts,
-        })
-    }
-}
-
-/// What is too much as a whole, and why.
-#[derive(Clone, Copy, Default)]
-struct Closed {
-    /// Nobody is invited.
-    invitations: bool,
-    /// Nobody new is taken away.
-    removals: Option<Trip>,
-    /// Nobody is noted as gone.
-    vanishing: bool,
-}
-
-impl Closed {
-    fn anything(self) -> bool {
-        self.invitations || self.removals.is_some() || self.vanishing
-    }
-}
-
 impl Engine {
     /// Opens the runs; they are carried out by their desks.
     pub async fn resync(&self, asked: Asked, trigger: Trigger) -> Result<Requested, BadRequest> {
-        let organizations: Vec<OrgId> = match &asked.organization {
-            None => self.inner.hosts.keys().cloned().collect(),
-            Some(name) => {
-                let found = self
-                    .inner
-                    .hosts
-                    .values()
-                    .find(|host| host.id().as_str() == name || host.settings.crm_org == *name);
-                match found {
-                    Some(host) => vec![host.id().clone()],
-                    None => return Err(BadRequest::UnknownOrganization(name.clone())),
-                }
-            }
+        let Some(organizations) = self.organizations(asked.organization.as_deref()) else {
+            return Err(BadRequest::UnknownOrganization(asked.organization.unwrap_or_default()));
         };
         let engine = self.clone();
         // Goes on when the caller goes away: an opened run has to be carried out.
@@ -129,6 +65,12 @@ impl Engine {
             .await
             .unwrap_or(Err(StoreError::Gone))
             .map_err(BadRequest::Store)
+    }
+
+    /// The organization by its configured id or its CRM id, or all of them.
+    pub(super) fn organizations(&self, name: Option<&str>) -> Option<Vec<OrgId>> {
+        let Some(name) = name else { return Some(self.inner.hosts.keys().cloned().collect()) };
+        self.named_host(name).ok().map(|host| vec![host.id().clone()])
     }
 
     async fn open_runs(
@@ -170,6 +112,8 @@ impl Engine {
     /// Carries out the organization's next run.
     pub(super) async fn run(&self, organization: &OrgId) -> Result<Step, StoreError> {
         let Some(host) = self.host(organization) else { return Ok(Step::Idle(None)) };
+        // Nobody else reads or queues for the organization meanwhile: an approval waits its turn.
+        let turn = self.turn(organization).await;
         let (id, boot, now) = (organization.clone(), self.inner.boot, self.now());
         let claimed =
             self.inner.store.write("claim run", move |tx| runs::claim(tx, &id, boot, now)).await?;
@@ -179,6 +123,7 @@ impl Engine {
             None => self.run_everybody(host, &run).await,
             Some(person) => self.run_one(host, &run, person).await,
         };
+        drop(turn);
         match result {
             Ok(()) => {}
             Err(ReadError::Store(error)) => {
@@ -199,29 +144,38 @@ impl Engine {
     }
 
     async fn run_everybody(&self, host: &Host, run: &Run) -> Result<(), ReadError> {
-        let sides = self.list(host, Priority::Run).await?;
-        let channel_calls = self.read_members(host, run, &sides).await?;
-        let first = self.is_first_run(host).await?;
-        self.note_listing(host, &sides).await?;
-        let people = self.everybody(host, &sides).await?;
-        let held = if first && host.holds_first_run() {
-            Some(
-                "first_run = \"plan\": nothing was done; write first_run = \"apply\" and restart \
-                 to carry it out",
-            )
-        } else {
-            None
-        };
-        let calls = sides.calls() + channel_calls;
-        self.plan_and_queue(host, run, &sides, people, calls, held).await?;
-        if held.is_none() {
+        let reading = self.read_everybody(host, run).await?;
+        let (engine, id) = (self.clone(), host.id().clone());
+        let hold = self
+            .inner
+            .store
+            .read(move |tx| engine.host(&id).map_or(Ok(None), |host| engine.whole_hold(tx, host)))
+            .await?;
+        let sides = Arc::clone(&reading.sides);
+        let goes = hold.is_none();
+        self.plan_and_queue(host, run, reading, hold).await?;
+        if goes {
             self.note_members(host, &sides).await?;
         }
         Ok(())
     }
 
+    /// Reads both sides and every mapped channel, and notes what that says of the organization.
+    pub(super) async fn read_everybody(
+        &self,
+        host: &Host,
+        run: &Run,
+    ) -> Result<Reading, ReadError> {
+        let sides = self.list(host, Priority::Run).await?;
+        let channel_calls = self.read_members(host, run, &sides).await?;
+        self.note_listing(host, &sides).await?;
+        let people = self.everybody(host, &sides).await?;
+        let calls = sides.calls() + channel_calls;
+        Ok(Reading { sides, people, person: None, calls })
+    }
+
     /// Everybody whom CRM or the ledger knows, in the order of the ids.
-    async fn everybody(
+    pub(super) async fn everybody(
         &self,
         host: &Host,
         sides: &Arc<Sides>,
@@ -232,12 +186,32 @@ impl Engine {
         Ok(listed.chain(known).collect::<BTreeSet<_>>().into_iter().collect())
     }
 
-    async fn is_first_run(&self, host: &Host) -> Result<bool, StoreError> {
-        let id = host.id().clone();
-        self.inner.store.read(move |tx| Ok(!orgs::had_a_run(tx, &id)?)).await
+    async fn run_one(&self, host: &Host, run: &Run, person: &str) -> Result<(), ReadError> {
+        let reading = self.read_one(host, person, true).await?;
+        if reading.people.is_empty() {
+            // Asked of every organization, most of them need not know the person.
+            let state = if run.parent.is_some() { RunState::Done } else { RunState::Failed };
+            let counts = json!({ "calls_used": reading.calls, "calls_needed": reading.calls });
+            let note = Note {
+                state,
+                counts: counts.to_string(),
+                held: "[]".to_owned(),
+                error: Some(nobody(host.id())),
+                plan: None,
+            };
+            return Ok(self.note_run(run.id, note).await?);
+        }
+        self.plan_and_queue(host, run, reading, None).await
     }
 
-    async fn run_one(&self, host: &Host, run: &Run, person: &str) -> Result<(), ReadError> {
+    /// Reads one person, by whatever they are named; nobody, if the organization does not know them.
+    /// Notes what that says of the organization, and reads the person's channels, unless it is dry.
+    pub(super) async fn read_one(
+        &self,
+        host: &Host,
+        person: &str,
+        notes: bool,
+    ) -> Result<Reading, ReadError> {
         let (id, name) = (host.id().clone(), person.to_owned());
         let known = self.inner.store.read(move |tx| ledger::find(tx, Some(&id), &name)).await?;
         let email = Email::parse(person).ok();
@@ -245,199 +219,169 @@ impl Engine {
             Some(row) => Some(row.crm_user_id.clone()),
             None => email.is_none().then(|| CrmUserId::new(person)),
         };
+        let person = Some(person.to_owned());
         if let Some(user) = candidate {
             let sides = self.look_at(host, &user).await?;
-            self.note_good_read(host).await?;
+            if notes {
+                self.note_good_read(host).await?;
+            }
             if sides.roster.get(&user).is_some() || !known.is_empty() {
-                let calls = 2 + self.read_members_of(host, &sides, &user).await?;
-                return self.plan_and_queue(host, run, &sides, vec![user], calls, None).await;
+                let mut calls = 2;
+                if notes {
+                    calls += self.read_members_of(host, &sides, &user).await?;
+                }
+                return Ok(Reading { sides, people: vec![user], person, calls });
             }
         }
         // Named by a zuid or an address that the ledger does not know: only a listing can tell.
         let sides = self.list(host, Priority::Webhook).await?;
-        self.note_listing(host, &sides).await?;
-        let found: Vec<CrmUserId> = sides
+        if notes {
+            self.note_listing(host, &sides).await?;
+        }
+        let named = person.as_deref();
+        let people: Vec<CrmUserId> = sides
             .roster
             .iter()
             .filter(|user| {
                 user.email.as_ref().is_some_and(|address| Some(address) == email.as_ref())
-                    || user.zuid.as_ref().is_some_and(|zuid| zuid.as_str() == person)
+                    || user.zuid.as_ref().is_some_and(|zuid| Some(zuid.as_str()) == named)
             })
             .map(|user| user.id.clone())
             .collect();
-        if found.is_empty() {
-            let why = format!("no CRM user of {} has this id, zuid or address", host.id());
-            // Asked of every organization, most of them need not know the person.
-            let state = if run.parent.is_some() { RunState::Done } else { RunState::Failed };
-            let calls = sides.calls();
-            let counts = Outlook { calls: Some(calls), ..Outlook::default() };
-            self.note_run(run.id, state, &counts, &[], Some(why)).await?;
-            return Ok(());
-        }
         let mut calls = sides.calls();
-        if let [user] = found.as_slice() {
+        if let (true, [user]) = (notes, people.as_slice()) {
             calls += self.read_members_of(host, &sides, user).await?;
         }
-        self.plan_and_queue(host, run, &sides, found, calls, None).await
+        Ok(Reading { sides, people, person, calls })
     }
 
-    /// Plans everybody, then queues everything in a few transactions: the fold of one person's
-    /// plan, in the order of the ids.
+    /// Makes the plan, then queues what nothing holds back in a few transactions.
     async fn plan_and_queue(
         &self,
         host: &Host,
         run: &Run,
-        sides: &Arc<Sides>,
-        people: Vec<CrmUserId>,
-        calls: usize,
-        held: Option<&'static str>,
+        reading: Reading,
+        hold: Option<Hold>,
     ) -> Result<(), ReadError> {
-        let mut outlook = self.look_ahead(host, run, sides, &people).await?;
-        outlook.calls = Some(calls);
-        if let Some(why) = held {
-            let people = outlook.invitations + outlook.removals.len();
-            let lines = [json!({ "reason": why, "people": people })];
-            self.note_run(run.id, RunState::Held, &outlook, &lines, None).await?;
-            return Ok(());
+        let Outlook { mut plan, closed } = self.look_ahead(host, &reading, hold.clone()).await?;
+        if let Some(why) = seal::contradiction(&plan.lines) {
+            let note = Note { error: Some(why), ..noted(&plan, RunState::Failed, hold.as_ref()) };
+            return Ok(self.note_run(run.id, note).await?);
         }
-        let closed = self.close(host, &outlook).await?;
-        let mut lines = Vec::new();
-        for some in people.chunks(PEOPLE_PER_TRANSACTION) {
-            lines.extend(self.queue(host, run, sides, some.to_vec(), closed).await?);
+        if hold.is_some() {
+            return Ok(self.hold_run(host, run, &plan, hold.as_ref()).await?);
         }
-        let state = if lines.is_empty() { RunState::Applying } else { RunState::Held };
-        if run.person.is_none() {
-            let cause = Cause { delivery: None, run: Some(run.id) };
-            self.note_licences(host, sides, cause).await?;
-            let without = self.assign_licences(host, sides, cause).await?;
-            outlook.note_unseated(&without, &mut lines);
+        let mut held = BTreeMap::new();
+        for some in reading.people.chunks(PEOPLE_PER_TRANSACTION) {
+            held.extend(self.queue(host, run, &reading, some.to_vec(), closed).await?);
         }
-        lines.truncate(HELD_LINES_MAX);
-        if run.person.is_none() && !closed.anything() {
+        hold_the_rest(&mut plan, held);
+        let whole = run.person.is_none();
+        if whole {
+            self.settle_licences(host, run, &reading, &mut plan).await?;
+        }
+        if whole && !closed.anything() {
             let (organization, now) = (host.id().clone(), self.now());
             self.inner
                 .store
                 .write("note first run", move |tx| orgs::note_run(tx, &organization, now))
                 .await?;
         }
-        self.note_run(run.id, state, &outlook, &lines, None).await?;
+        if plan.waiting().next().is_some() {
+            return Ok(self.hold_run(host, run, &plan, None).await?);
+        }
+        if whole {
+            self.forget_hold(host).await?;
+        }
+        self.note_run(run.id, noted(&plan, RunState::Applying, None)).await?;
+        Ok(())
+    }
+
+    /// Licences, after everybody was planned; whoever goes without one is named in the plan.
+    pub(super) async fn settle_licences(
+        &self,
+        host: &Host,
+        run: &Run,
+        reading: &Reading,
+        plan: &mut Plan,
+    ) -> Result<(), StoreError> {
+        let cause = Cause { delivery: None, run: Some(run.id) };
+        self.note_licences(host, &reading.sides, cause).await?;
+        let without = self.assign_licences(host, &reading.sides, cause).await?;
+        plan.lines.retain(|line| line.hold != Some(Hold::NoSeat));
+        if let Ok(count @ 1..) = u32::try_from(without.len()) {
+            plan.counts.verdicts.insert("no_licence", count);
+        }
+        plan.lines.extend(without.iter().map(|row| licence_line(row, Some(Hold::NoSeat))));
+        Plan::sort(&mut plan.lines);
         Ok(())
     }
 
     /// The same decisions without writing any: what the run is about to do.
-    async fn look_ahead(
+    pub(super) async fn look_ahead(
         &self,
         host: &Host,
-        run: &Run,
-        sides: &Arc<Sides>,
-        people: &[CrmUserId],
+        reading: &Reading,
+        hold: Option<Hold>,
     ) -> Result<Outlook, StoreError> {
         let (engine, organization) = (self.clone(), host.id().clone());
-        let (sides, people) = (Arc::clone(sides), people.to_vec());
-        let (rearm, now) = (run.person.is_some(), self.now());
+        let (reading, now) = (reading.clone(), self.now());
         self.inner
             .store
             .read(move |tx| {
-                let mut all = Outlook::default();
-                let Some(host) = engine.host(&organization) else { return Ok(all) };
-                for user in &people {
-                    let cause = Cause::default();
-                    let look = Look { host, user, sides: &sides, cause, rearm, now };
-                    let (known, decision, _) = engine.decide(tx, &look)?;
-                    all.people += 1;
-                    let counted = engine.is_counted(tx, known.as_ref(), now)?;
-                    let row = decision.ledger.as_ref().or(known.as_ref());
-                    let guests = engine.foresee_guests(tx, &look, row, &decision.verdict)?;
-                    let asks = decision.steps.iter().copied().any(invites) || guests.invites;
-                    all.invitations += usize::from(asks && !counted);
-                    let takes = decision.guarded || guests.removes;
-                    if let Some(known) = known.filter(|_| takes) {
-                        all.removals.insert(known.id);
-                    }
-                    all.vanishing += usize::from(decision.vanished) + guests.left;
-                    all.changed += u32::from(decision.ledger.is_some());
-                    *all.verdicts.entry(decision.verdict.word()).or_default() += 1;
-                }
-                Ok(all)
+                // A configured organization does not go away while the daemon runs.
+                let host = engine.host(&organization).ok_or(StoreError::Gone)?;
+                engine.outlook(tx, host, &reading, hold.as_ref(), now)
             })
             .await
     }
 
-    /// What of it is too much as a whole.
-    async fn close(&self, host: &Host, outlook: &Outlook) -> Result<Closed, StoreError> {
-        let (engine, organization) = (self.clone(), host.id().clone());
-        let (outlook, now) = (outlook.clone(), self.now());
-        self.inner
-            .store
-            .read(move |tx| {
-                let mut bounds = engine.bounds(tx, &organization, now)?;
-                Ok(Closed {
-                    invitations: !bounds.invitations.fits(outlook.invitations),
-                    removals: bounds.removals.close_over(tx, &outlook.removals)?,
-                    vanishing: !bounds.vanishing.fits(outlook.vanishing),
-                })
-            })
-            .await
-    }
-
+    /// Queues these people's part of the plan. Answers who was held back, and why.
     async fn queue(
         &self,
         host: &Host,
         run: &Run,
-        sides: &Arc<Sides>,
+        reading: &Reading,
         people: Vec<CrmUserId>,
         closed: Closed,
-    ) -> Result<Vec<Value>, StoreError> {
+    ) -> Result<Vec<(CrmUserId, String)>, StoreError> {
         let (engine, organization) = (self.clone(), host.id().clone());
-        let (sides, run_id, rearm) = (Arc::clone(sides), run.id, run.person.is_some());
+        let (sides, run_id, rearm) = (Arc::clone(&reading.sides), run.id, run.person.is_some());
         let now = self.now();
         self.inner
             .store
             .write("queue run", move |tx| {
                 let Some(host) = engine.host(&organization) else { return Ok(Vec::new()) };
                 let mut bounds = engine.bounds(tx, &organization, now)?;
-                if closed.invitations {
-                    bounds.invitations = Allowance::of(0);
-                }
-                if closed.vanishing {
-                    bounds.vanishing = Allowance::of(0);
-                }
-                bounds.removals.close(closed.removals);
-                let mut lines = Vec::new();
+                bounds.close(closed);
+                let mut held = Vec::new();
                 for user in &people {
                     let cause = Cause { delivery: None, run: Some(run_id) };
                     let look = Look { host, user, sides: &sides, cause, rearm, now };
                     let before = bounds.held();
                     engine.settle_person(tx, &look, &mut bounds)?;
-                    if let Some(reason) = bounds.held_since(before) {
-                        lines.push(json!({ "crm_user_id": user.as_str(), "reason": reason }));
+                    if let Some(why) = bounds.held_since(before) {
+                        held.push((user.clone(), why));
                     }
                 }
-                engine.tell_bounds(tx, host, &bounds, now)?;
-                Ok(lines)
+                if rearm {
+                    engine.tell_bounds(tx, host, &bounds, now)?;
+                } else {
+                    engine.tell_vanishing(tx, host, &bounds, now)?;
+                }
+                Ok(held)
             })
             .await
     }
 
-    async fn note_run(
-        &self,
-        run: RunId,
-        state: RunState,
-        counts: &Outlook,
-        held: &[Value],
-        error: Option<String>,
-    ) -> Result<(), StoreError> {
-        let mut facts = counts.to_json();
-        // Without a failed page every call that was made was needed.
-        facts["calls_used"] = counts.calls.into();
-        facts["calls_needed"] = counts.calls.into();
-        let held = Value::from(held.to_vec()).to_string();
+    /// Writes down how far the run is.
+    pub(super) async fn note_run(&self, run: RunId, note: Note) -> Result<(), StoreError> {
         let now = self.now();
-        tracing::info!(%run, %state, %facts, error, "run noted");
+        tracing::info!(%run, state = %note.state, counts = note.counts, error = note.error, "run noted");
         self.inner
             .store
             .write("note run", move |tx| {
-                runs::note(tx, run, state, &facts.to_string(), &held, error.as_deref(), now)?;
+                runs::note(tx, run, &note, now)?;
                 runs::finish_applied(tx, now).map(|_| ())
             })
             .await
@@ -448,7 +392,29 @@ impl Engine {
         if let Failure::Unauthorized { detail } = &failure {
             self.quarantine(host, detail).await?;
         }
-        let text = Some(failure.to_string());
-        self.note_run(run.id, RunState::Failed, &Outlook::default(), &[], text).await
+        let note = Note {
+            state: RunState::Failed,
+            counts: "{}".to_owned(),
+            held: "[]".to_owned(),
+            error: Some(failure.to_string()),
+            plan: None,
+        };
+        self.note_run(run.id, note).await
+    }
+}
+
+/// What an unknown person's run says.
+pub(super) fn nobody(organization: &OrgId) -> String {
+    format!("no CRM user of {organization} has this id, zuid or address")
+}
+
+/// Holds in the plan who was held although nothing of theirs was to be: a webhook was faster, and left
+/// less room than the look ahead saw.
+fn hold_the_rest(plan: &mut Plan, mut held: BTreeMap<CrmUserId, String>) {
+    for line in plan.held() {
+        held.remove(&line.crm_user_id);
+    }
+    for line in &mut plan.lines {
+        line.hold = line.hold.take().or(held.get(&line.crm_user_id).cloned().map(Hold::Guard));
     }
 }

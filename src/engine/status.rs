@@ -7,7 +7,7 @@ use super::subscription::access_of;
 use super::{Engine, Host};
 use crate::domain::membership::Membership;
 use crate::domain::run::RunState;
-use crate::domain::{Access, DeliveryId, MembershipId, RunId, Subscription, Timestamp};
+use crate::domain::{Access, DeliveryId, MembershipId, Subscription, Timestamp};
 use crate::store::inbox::{self, DeliveryView};
 use crate::store::ledger::{self, Filter};
 use crate::store::plans::{self, Plans};
@@ -102,8 +102,22 @@ pub struct RunView {
     pub started_at: Option<String>,
     /// RFC 3339.
     pub finished_at: Option<String>,
-    /// What was counted.
+    /// What was counted; `done` is what was carried out, by operation.
     pub counts: Value,
+    /// The plan's checksum, by which it is approved.
+    pub checksum: Option<String>,
+    /// The guard's verdict.
+    pub guard: Value,
+    /// What holds it as a whole, or holds a part of it, in a word.
+    pub hold: Option<String>,
+    /// A newer held run, which has replaced this one.
+    pub replaced_by: Option<String>,
+    /// RFC 3339.
+    pub approved_at: Option<String>,
+    /// Who approved it.
+    pub approved_by: Option<String>,
+    /// The request over several organizations that it belongs to.
+    pub parent: Option<String>,
     /// Calls that reading took.
     pub calls_used: Value,
     /// Calls that reading needed.
@@ -230,18 +244,6 @@ impl Engine {
     ) -> Result<Option<(DeliveryView, String)>, StoreError> {
         self.inner.store.read(move |tx| inbox::get(tx, id)).await
     }
-
-    /// One run, with the runs it stands for.
-    pub async fn run_view(&self, id: RunId) -> Result<Option<RunView>, StoreError> {
-        self.inner
-            .store
-            .read(move |tx| {
-                let Some(run) = runs::get(tx, id)? else { return Ok(None) };
-                let children = runs::children(tx, id)?;
-                Ok(Some(view(&run, &children)))
-            })
-            .await
-    }
 }
 
 /// What an administrator should see at a glance.
@@ -276,30 +278,46 @@ fn licences_view(host: &Host, plans: &Plans, (paid, free): (u32, u32)) -> Value 
     })
 }
 
-fn view(run: &Run, children: &[Run]) -> RunView {
+/// A run by itself.
+pub(super) fn view(run: &Run) -> RunView {
     let time = |at: Option<Timestamp>| at.map(Timestamp::to_rfc3339);
     let facts: Value = serde_json::from_str(&run.counts).unwrap_or_default();
-    let state = if children.is_empty() { run.state } else { together(children) };
-    let finished = if children.is_empty() {
-        run.finished_at
-    } else {
-        children.iter().map(|child| child.finished_at).max().flatten()
-    };
+    let guard = run.guard.as_ref().and_then(|text| serde_json::from_str(text).ok());
+    let (approved_at, approved_by) = run.approved.clone().unzip();
     RunView {
         run_id: run.id.to_string(),
         organization: run.organization.as_ref().map(ToString::to_string),
         user: run.person.clone(),
         trigger: run.trigger.clone(),
-        state: state.as_str().to_owned(),
+        state: run.state.as_str().to_owned(),
         queued_at: run.queued_at.to_rfc3339(),
         started_at: time(run.started_at),
-        finished_at: time(finished.filter(|_| state.is_final())),
+        finished_at: time(run.finished_at.filter(|_| run.state.is_final())),
         calls_used: facts.get("calls_used").cloned().unwrap_or_default(),
         calls_needed: facts.get("calls_needed").cloned().unwrap_or_default(),
         counts: facts,
+        checksum: run.checksum.clone(),
+        guard: guard.unwrap_or_default(),
+        hold: run.hold.clone(),
+        replaced_by: None,
+        approved_at: time(approved_at),
+        approved_by,
+        parent: run.parent.map(|id| id.to_string()),
         held: serde_json::from_str(&run.held).unwrap_or_default(),
         error: run.error.clone(),
-        runs: children.iter().map(|child| view(child, &[])).collect(),
+        runs: Vec::new(),
+    }
+}
+
+impl RunView {
+    /// The same for a request over several organizations.
+    pub(super) fn over(mut self, children: &[Run], shown: Vec<RunView>) -> Self {
+        let state = together(children);
+        let finished = children.iter().map(|child| child.finished_at).max().flatten();
+        state.as_str().clone_into(&mut self.state);
+        self.finished_at = finished.filter(|_| state.is_final()).map(Timestamp::to_rfc3339);
+        self.runs = shown;
+        self
     }
 }
 

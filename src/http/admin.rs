@@ -1,4 +1,4 @@
-//! The admin API, first part: status, resync, memberships, deliveries, runs.
+//! The admin API, first part: status, resync, memberships, deliveries.
 
 use axum::Json;
 use axum::body::Bytes;
@@ -7,10 +7,10 @@ use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Doors, Problem, page};
+use super::{Doors, Problem, page, runs};
 use crate::domain::membership::{Membership, State as MembershipState};
 use crate::domain::run::Trigger;
-use crate::domain::{DeliveryId, Licence, MembershipId, RunId, Timestamp};
+use crate::domain::{DeliveryId, Licence, MembershipId, Timestamp};
 use crate::engine::{Asked, BadRequest, MembershipFilter, Status, StoreFailure, limits, remedy};
 
 pub(super) type Answer<T> = Result<T, Problem>;
@@ -35,7 +35,7 @@ struct ResyncBody {
     dry_run: bool,
 }
 
-/// `POST /api/v1/resync`
+/// `POST /api/v1/resync`: 202 with the run, or 200 with the plan of a dry one.
 pub(super) async fn resync(
     State(doors): State<Doors>,
     body: Bytes,
@@ -44,21 +44,19 @@ pub(super) async fn resync(
         ResyncBody::default()
     } else {
         serde_json::from_slice(&body).map_err(|error| {
-            let form = "{\"organization\"?, \"user\"?}";
+            let form = "{\"organization\"?, \"user\"?, \"dry_run\"?}";
             Problem::new(StatusCode::BAD_REQUEST, format!("the body is not {form}: {error}"))
         })?
     };
-    if asked.dry_run {
-        return Err(Problem::new(
-            StatusCode::NOT_IMPLEMENTED,
-            "dry runs are not in this version; nothing was done",
-        ));
-    }
     if asked.user.as_ref().is_some_and(|user| user.trim().is_empty()) {
         let detail = "user is a CRM id, a zuid or an address; leave it out to mean everybody";
         return Err(Problem::new(StatusCode::BAD_REQUEST, detail));
     }
+    let dry_run = asked.dry_run;
     let asked = Asked { organization: asked.organization, user: asked.user };
+    if dry_run {
+        return Ok((StatusCode::OK, runs::dry(&doors, &asked).await?));
+    }
     let one = asked.organization.is_some();
     let requested = match doors.engine.resync(asked, Trigger::Manual).await {
         Ok(requested) => requested,
@@ -224,16 +222,6 @@ pub(super) async fn delivery(
     let mut shown = serde_json::to_value(view).unwrap_or_default();
     shown["body"] = body.into();
     Ok(Json(shown))
-}
-
-/// `GET /api/v1/runs/{id}`
-pub(super) async fn run(
-    State(doors): State<Doors>,
-    Path(id): Path<String>,
-) -> Answer<Json<crate::engine::RunView>> {
-    let missing = || Problem::new(StatusCode::NOT_FOUND, "there is no such run");
-    let id: RunId = id.parse().map_err(|_| missing())?;
-    doors.engine.run_view(id).await.map_err(store)?.map(Json).ok_or_else(missing)
 }
 
 pub(super) fn bad_query(error: &axum::extract::rejection::QueryRejection) -> Problem {

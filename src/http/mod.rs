@@ -13,6 +13,7 @@ pub mod listen;
 mod page;
 mod people;
 mod problem;
+mod runs;
 mod throttle;
 mod verbs;
 mod webhook;
@@ -75,7 +76,10 @@ pub fn admin(doors: Doors) -> Router {
         .route("/organizations/{id}/poll-plan", post(verbs::poll_plan))
         .route("/deliveries", get(admin::deliveries))
         .route("/deliveries/{id}", get(admin::delivery))
-        .route("/runs/{id}", get(admin::run))
+        .route("/runs", get(runs::runs))
+        .route("/runs/{id}", get(runs::run))
+        .route("/runs/{id}/plan", get(runs::plan))
+        .route("/runs/{id}/approve", post(runs::approve))
         .method_not_allowed_fallback(problem::wrong_method)
         .fallback(problem::nothing_here)
         .layer(axum::middleware::from_fn_with_state(doors.clone(), bearer::required));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
+use serde_json::{Map, Value};
 
 /// A refusal.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,18 +12,26 @@ pub struct Problem {
     status: StatusCode,
     detail: String,
     retry_after: Option<Duration>,
+    more: Map<String, Value>,
 }
 
 impl Problem {
     /// A refusal with a sentence that says what to do.
     pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self { status, detail: detail.into(), retry_after: None }
+        Self { status, detail: detail.into(), retry_after: None, more: Map::new() }
     }
 
     /// The same, with a time after which to try again.
     #[must_use]
     pub fn retry_after(mut self, after: Duration) -> Self {
         self.retry_after = Some(after);
+        self
+    }
+
+    /// The same, with one more fact for a program to read.
+    #[must_use]
+    pub fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
+        self.more.insert(key.to_owned(), value.into());
         self
     }
 
@@ -42,19 +50,19 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let body = json!({
-            "type": "about:blank",
-            "title": self.status.canonical_reason().unwrap_or("error"),
-            "status": self.status.as_u16(),
-            "detail": self.detail,
-        });
+        let mut body = self.more;
+        body.insert("type".to_owned(), "about:blank".into());
+        let title = self.status.canonical_reason().unwrap_or("error");
+        body.insert("title".to_owned(), title.into());
+        body.insert("status".to_owned(), self.status.as_u16().into());
+        body.insert("detail".to_owned(), self.detail.into());
         let mut response = (
             self.status,
             [
                 (header::CONTENT_TYPE, "application/problem+json"),
                 (header::CACHE_CONTROL, "no-store"),
             ],
-            body.to_string(),
+            Value::Object(body).to_string(),
         )
             .into_response();
         if let Some(after) = self.retry_after {

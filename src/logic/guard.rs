@@ -31,6 +31,8 @@ pub enum Trip {
         /// How many are ours.
         owned: usize,
     },
+    /// What the configuration means for people has changed, and nobody has approved that.
+    Unapproved,
 }
 
 impl Trip {
@@ -46,6 +48,11 @@ impl Trip {
             ),
             Self::Everybody { owned } => {
                 format!("all {owned} people would lose access, which is never done unasked")
+            }
+            Self::Unapproved => {
+                "the scope changed in the configuration: nobody is taken away until a \
+                                 run over the organization is approved"
+                    .to_owned()
             }
         }
     }
@@ -72,6 +79,8 @@ pub fn check(limits: &Limits, people: usize, owned: usize) -> Result<(), Trip> {
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
+
+    use proptest::prelude::{ProptestConfig, prop_assert, prop_assert_eq, proptest};
 
     use super::{Trip, check};
     use crate::domain::policy::Limits;
@@ -100,5 +109,43 @@ mod tests {
         assert_eq!(check(&five_of_ten_percent, 2, 20), Ok(()));
         assert_eq!(check(&limits(100, 100), 2, 2), Err(Trip::Everybody { owned: 2 }));
         assert_eq!(check(&limits(100, 100), 2, 3), Ok(()));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(10_000))]
+
+        #[test]
+        fn never_more_than_the_limits_pass(
+            max in 0_u32..60, percent in 0_u32..=100, people in 0_usize..120, owned in 0_usize..400
+        ) {
+            if check(&limits(max, percent), people, owned).is_ok() && people > 0 {
+                prop_assert!(people <= usize::try_from(max).unwrap());
+                if people >= 2 {
+                    prop_assert!(people < owned, "never all");
+                    prop_assert!(people * 100 <= owned * usize::try_from(percent).unwrap());
+                }
+            }
+        }
+
+        #[test]
+        fn one_leaver_always_passes_unless_nobody_may(
+            max in 0_u32..60, percent in 0_u32..=100, owned in 0_usize..400
+        ) {
+            prop_assert_eq!(check(&limits(max, percent), 1, owned).is_ok(), max > 0);
+        }
+
+        #[test]
+        fn fewer_people_or_wider_limits_never_trip_what_passed(
+            max in 0_u32..60, percent in 0_u32..=100, people in 0_usize..120, owned in 0_usize..400,
+            fewer in 0_usize..120, more in 0_u32..60, wider in 0_u32..=100, others in 0_usize..400
+        ) {
+            if check(&limits(max, percent), people, owned).is_ok() {
+                let fewer = people.saturating_sub(fewer);
+                let wide = limits(max + more, percent + wider);
+                prop_assert!(check(&limits(max, percent), fewer, owned).is_ok());
+                prop_assert!(check(&wide, people, owned).is_ok());
+                prop_assert!(check(&limits(max, percent), people, owned + others).is_ok());
+            }
+        }
     }
 }

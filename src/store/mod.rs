@@ -175,6 +175,33 @@ impl Store {
         .unwrap_or(Err(StoreError::Gone))
     }
 
+    /// Runs `f` on a consistent view in which these tables are copies in memory: what `f` writes to
+    /// them it sees, and nobody else ever does. For asking "what would follow".
+    pub async fn rehearse<T, F>(
+        &self,
+        tables: &'static [&'static str],
+        f: F,
+    ) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        let readers = Arc::clone(&self.readers);
+        let _permit = self.readers.permits.acquire().await.map_err(|_| StoreError::Gone)?;
+        tokio::task::spawn_blocking(move || {
+            // Of its own, and gone with its copies.
+            let connection = connect(&readers.path)?;
+            connection.execute_batch("PRAGMA temp_store = MEMORY")?;
+            let view = connection.unchecked_transaction()?;
+            for table in tables {
+                shadow(&view, table)?;
+            }
+            f(&Tx { connection: &view })
+        })
+        .await
+        .unwrap_or(Err(StoreError::Gone))
+    }
+
     /// Whether the writer still commits: an empty transaction goes through it.
     pub async fn ping(&self) -> Result<(), StoreError> {
         self.write("ping", |_| Ok(())).await
@@ -184,6 +211,28 @@ impl Store {
     pub async fn close(&self) {
         self.writer.close().await;
     }
+}
+
+/// Puts a copy of a table, with its indexes, in front of it: SQLite looks for an unqualified name
+/// among the temporary tables first.
+fn shadow(connection: &Connection, table: &str) -> Result<(), StoreError> {
+    let made: Vec<(String, String)> = connection
+        .prepare(
+            "SELECT type, sql FROM main.sqlite_master
+             WHERE tbl_name = ?1 AND type IN ('table', 'index') AND sql IS NOT NULL
+             ORDER BY type = 'index'",
+        )?
+        .query_map([table], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<Result<_, _>>()?;
+    for (kind, sql) in made {
+        let sql = match kind.as_str() {
+            "table" => sql.replacen("CREATE TABLE ", "CREATE TEMP TABLE ", 1),
+            _ => sql.replacen("CREATE INDEX ", "CREATE INDEX temp.", 1),
+        };
+        connection.execute_batch(&sql)?;
+    }
+    connection.execute_batch(&format!("INSERT INTO temp.{table} SELECT * FROM main.{table}"))?;
+    Ok(())
 }
 
 /// SQLite gives the log and the shared memory the rights of the file itself: tokens, addresses and

@@ -86,6 +86,26 @@ pub fn note_run(tx: &Tx<'_>, organization: &OrgId, now: Timestamp) -> Result<(),
     Ok(())
 }
 
+/// A checksum of the settings that an operator approved; `None` before any were seen.
+pub fn approved_scope(tx: &Tx<'_>, organization: &OrgId) -> Result<Option<String>, StoreError> {
+    Ok(tx
+        .sql()
+        .prepare_cached("SELECT approved_scope FROM organizations WHERE id = ?1")?
+        .query_row([organization.as_str()], |row| row.get(0))
+        .optional()?
+        .flatten())
+}
+
+/// Notes which settings are approved.
+pub fn approve_scope(tx: &Tx<'_>, organization: &OrgId, seen: &str) -> Result<(), StoreError> {
+    ensure(tx, organization)?;
+    tx.sql().execute(
+        "UPDATE organizations SET approved_scope = ?2 WHERE id = ?1",
+        [organization.as_str(), seen],
+    )?;
+    Ok(())
+}
+
 /// Whether this CRM user was in the first complete snapshot.
 pub fn in_baseline(
     tx: &Tx<'_>,

@@ -34,10 +34,19 @@ pub struct Run {
     pub held: String,
     /// Why it failed.
     pub error: Option<String>,
+    /// The plan's checksum; `None` before there is one.
+    pub checksum: Option<String>,
+    /// The guard's verdict, a JSON object.
+    pub guard: Option<String>,
+    /// What holds it, in a word.
+    pub hold: Option<String>,
+    /// When an operator approved it, and who.
+    pub approved: Option<(Timestamp, String)>,
 }
 
 const COLUMNS: &str = "id, parent_id, organization, person, trigger_word, state, queued_at, \
-                       started_at, finished_at, counts, held, error";
+                       started_at, finished_at, counts, held, error, checksum, guard, hold, \
+                       approved_at, approved_by";
 
 fn run(row: &Row<'_>) -> rusqlite::Result<Run> {
     Ok(Run {
@@ -53,6 +62,13 @@ fn run(row: &Row<'_>) -> rusqlite::Result<Run> {
         counts: row.get(9)?,
         held: row.get(10)?,
         error: row.get(11)?,
+        checksum: row.get(12)?,
+        guard: row.get(13)?,
+        hold: row.get(14)?,
+        approved: row
+            .get::<_, Option<i64>>(15)?
+            .map(Timestamp)
+            .zip(row.get::<_, Option<String>>(16)?),
     })
 }
 
@@ -141,29 +157,149 @@ pub fn claim(
         .optional()?)
 }
 
+/// How far a run is, and what it planned.
+#[derive(Clone, Debug)]
+pub struct Note {
+    /// How far.
+    pub state: RunState,
+    /// Counts, a JSON object.
+    pub counts: String,
+    /// Rows held back with their reasons, a JSON array.
+    pub held: String,
+    /// Why it failed.
+    pub error: Option<String>,
+    /// The plan, if one was made.
+    pub plan: Option<Planned>,
+}
+
+/// A plan as a run keeps it.
+#[derive(Clone, Debug)]
+pub struct Planned {
+    /// Over all of it.
+    pub checksum: String,
+    /// As it is shown, a JSON object; `None` for a plan without lines.
+    pub text: Option<String>,
+    /// The guard's verdict, a JSON object.
+    pub guard: String,
+    /// What holds it, if something does.
+    pub hold: Option<&'static str>,
+    /// Prints of the lines, for a held run alone.
+    pub prints: Option<Prints>,
+}
+
+/// By what the lines of a held plan are found again, one print after the other.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Prints {
+    /// Lines that wait for approval.
+    pub waiting: Vec<u8>,
+    /// Lines that went on without.
+    pub free: Vec<u8>,
+}
+
 /// Writes how far the run is.
-pub fn note(
-    tx: &Tx<'_>,
-    id: RunId,
-    state: RunState,
-    counts: &str,
-    held: &str,
-    error: Option<&str>,
-    now: Timestamp,
-) -> Result<(), StoreError> {
+pub fn note(tx: &Tx<'_>, id: RunId, note: &Note, now: Timestamp) -> Result<(), StoreError> {
     tx.sql().execute(
         "UPDATE runs SET state = ?2, counts = ?3, held = ?4, error = ?5, finished_at = ?6
          WHERE id = ?1",
         params![
             id.0,
-            state.as_str(),
-            counts,
-            held,
-            error,
-            state.is_final().then_some(now.millis())
+            note.state.as_str(),
+            note.counts,
+            note.held,
+            note.error,
+            note.state.is_final().then_some(now.millis())
+        ],
+    )?;
+    let Some(plan) = &note.plan else { return Ok(()) };
+    tx.sql().execute(
+        "UPDATE runs SET checksum = ?2, plan = ?3, guard = ?4, hold = ?5, waiting = ?6, free = ?7
+         WHERE id = ?1",
+        params![
+            id.0,
+            plan.checksum,
+            plan.text,
+            plan.guard,
+            plan.hold,
+            plan.prints.as_ref().map(|prints| &prints.waiting),
+            plan.prints.as_ref().map(|prints| &prints.free),
         ],
     )?;
     Ok(())
+}
+
+/// The plan as it is shown; `None` for one without lines.
+pub fn plan(tx: &Tx<'_>, id: RunId) -> Result<Option<String>, StoreError> {
+    Ok(tx
+        .sql()
+        .prepare_cached("SELECT plan FROM runs WHERE id = ?1")?
+        .query_row([id.0], |row| row.get(0))
+        .optional()?
+        .flatten())
+}
+
+/// The prints of a held run's lines.
+pub fn prints(tx: &Tx<'_>, id: RunId) -> Result<Prints, StoreError> {
+    Ok(tx
+        .sql()
+        .prepare_cached("SELECT waiting, free FROM runs WHERE id = ?1")?
+        .query_row([id.0], |row| {
+            let blob = |index| row.get::<_, Option<Vec<u8>>>(index);
+            Ok(Prints { waiting: blob(0)?.unwrap_or_default(), free: blob(1)?.unwrap_or_default() })
+        })
+        .optional()?
+        .unwrap_or_default())
+}
+
+/// The newest held run of the same organization and person: the only one that can be approved.
+pub fn newest_held(
+    tx: &Tx<'_>,
+    organization: &OrgId,
+    person: Option<&str>,
+) -> Result<Option<RunId>, StoreError> {
+    Ok(tx
+        .sql()
+        .prepare_cached(
+            "SELECT max(id) FROM runs
+             WHERE state = 'held' AND organization = ?1 AND person IS ?2",
+        )?
+        .query_row(params![organization.as_str(), person], |row| row.get::<_, Option<i64>>(0))?
+        .map(RunId))
+}
+
+/// Notes that an operator approved the held run: from now on it is being carried out. False if it is
+/// not held any more.
+pub fn approve(tx: &Tx<'_>, id: RunId, actor: &str, now: Timestamp) -> Result<bool, StoreError> {
+    let changed = tx.sql().execute(
+        "UPDATE runs SET state = 'applying', finished_at = NULL, approved_at = ?2, approved_by = ?3
+         WHERE id = ?1 AND state = 'held'",
+        params![id.0, now.millis(), actor],
+    )?;
+    Ok(changed == 1)
+}
+
+/// Which runs a list shows.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Of this organization.
+    pub organization: Option<String>,
+    /// In this state.
+    pub state: Option<RunState>,
+    /// Older than this row.
+    pub before: Option<i64>,
+}
+
+/// The runs of single organizations, newest first.
+pub fn list(tx: &Tx<'_>, filter: &Filter, limit: u32) -> Result<Vec<Run>, StoreError> {
+    let mut statement = tx.sql().prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM runs
+         WHERE organization IS NOT NULL AND (?1 IS NULL OR organization = ?1)
+           AND (?2 IS NULL OR state = ?2) AND (?3 IS NULL OR id < ?3)
+         ORDER BY id DESC LIMIT ?4"
+    ))?;
+    let state = filter.state.map(RunState::as_str);
+    let rows =
+        statement.query_map(params![filter.organization, state, filter.before, limit], run)?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// Ends the runs whose every action was tried once, or is parked, superseded or dead. Letters and

@@ -8,7 +8,7 @@ use super::hints::{self, Claim, Postponed};
 use super::inbox::{self, NewDelivery, Stored};
 use super::lock::StoreLock;
 use super::outbox::{self, Cause, Desk, End, NewAction, Queued, Wish};
-use super::{Store, StoreError, boots, ledger, manners, plans, runs, told};
+use super::{Store, StoreError, Tx, boots, channels, ledger, manners, plans, runs, told};
 use crate::domain::budget::Group;
 use crate::domain::membership::{Membership, Origin, State};
 use crate::domain::run::{RunState, Trigger};
@@ -298,6 +298,28 @@ async fn the_ledger_reads_back_what_was_put_and_finds_the_person_by_any_name() {
     .await;
 }
 
+fn noted(state: RunState) -> runs::Note {
+    let (counts, held) = ("{}".to_owned(), "[]".to_owned());
+    runs::Note { state, counts, held, error: None, plan: None }
+}
+
+#[tokio::test]
+async fn a_rehearsal_sees_what_it_writes_and_leaves_nothing() {
+    let rig = Rig::new();
+    let org = acme();
+    let note = move |tx: &Tx<'_>, channel: &str| channels::note(tx, &acme(), channel, None, NOW);
+    rig.write(move |tx| note(tx, "before")).await;
+    let seen = rig.store.rehearse(&["channels", "internals"], move |tx| {
+        note(tx, "during")?;
+        note(tx, "before")?;
+        channels::forgive(tx, &acme())?;
+        Ok(channels::all(tx, &acme())?.len())
+    });
+    assert_eq!(seen.await.unwrap(), 2);
+    let after = rig.store.read(move |tx| Ok(channels::all(tx, &org)?.len())).await.unwrap();
+    assert_eq!(after, 1);
+}
+
 #[tokio::test]
 async fn a_run_ends_when_its_portal_calls_were_tried_and_begins_again_after_a_crash() {
     let rig = Rig::new();
@@ -312,7 +334,7 @@ async fn a_run_ends_when_its_portal_calls_were_tried_and_begins_again_after_a_cr
         let mut add = portal(&org, &row, PortalVerb::AddExternal);
         add.cause.run = Some(id);
         outbox::put(tx, &add, NOW)?;
-        runs::note(tx, id, RunState::Applying, "{}", "[]", None, NOW)?;
+        runs::note(tx, id, &noted(RunState::Applying), NOW)?;
         assert_eq!(runs::finish_applied(tx, NOW)?, 0);
         let claimed = outbox::claim(tx, &Desk::Access(org), NEXT, NOW)?.unwrap();
         outbox::settle(tx, claimed.id, NEXT, End::Parked("no_licence", ""), NOW)?;

@@ -146,8 +146,10 @@ async fn a_resync_that_makes_no_sense_does_nothing() {
     refused(&bridge.admin_post("/resync", &json!({ "organisation": "birch" })).await, 400);
     refused(&bridge.admin_post("/resync", &json!(["birch"])).await, 400);
     refused(&bridge.admin_post("/resync", &json!({ "user": 7 })).await, 400);
-    let dry = json!({ "organization": "birch", "dry_run": true });
-    refused(&bridge.admin_post("/resync", &dry).await, 501);
+    let dry = json!({ "organization": "oak", "dry_run": true });
+    refused(&bridge.admin_post("/resync", &dry).await, 404);
+    let dry = json!({ "organization": "birch", "user": " ", "dry_run": true });
+    refused(&bridge.admin_post("/resync", &dry).await, 400);
     bridge.settle().await;
     assert!(bridge.journal().await.0.is_empty());
     bridge.finish().await;

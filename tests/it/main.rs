@@ -5,6 +5,7 @@
 
 // In this process, with the clock moved by hand.
 mod admin;
+mod approve;
 mod browser;
 mod burst;
 mod channels;
@@ -31,9 +32,11 @@ mod licences;
 mod limits;
 mod modes;
 mod people;
+mod plan;
 mod plans;
 mod refusals;
 mod restarts;
+mod scope;
 mod support;
 mod verbs;
 mod watch;
@@ -51,4 +54,5 @@ mod daemon_interop;
 mod daemon_lifecycle;
 mod daemon_memberships;
 mod daemon_people;
+mod daemon_plan;
 mod daemon_storm;

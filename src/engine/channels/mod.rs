@@ -1,14 +1,17 @@
 //! Mapped channels: who is invited, added, taken out, in batches (R41 to R59).
 //!
-//! `settle` plans in the transactions of others, `runs` reads member lists, `places` knows the
+//! `settle` plans in the transactions of others, `foresee` without writing, `runs` and (for a dry run)
+//! `preview` read member lists, `places` knows the
 //! channels themselves, `batch` and `book` carry out what was planned. Deliberately absent: the
 //! rules, which are `logic::channels`'.
 
 mod batch;
 mod book;
+mod foresee;
 mod inviter;
 mod parts;
 mod places;
+mod preview;
 mod replan;
 mod runs;
 mod settle;
@@ -18,6 +21,7 @@ use std::time::Duration;
 
 pub(super) use inviter::Inviters;
 pub(super) use parts::Parts;
+pub(super) use preview::Preview;
 pub(super) use runs::MemberLists;
 pub use view::{ChannelView, GuestView};
 

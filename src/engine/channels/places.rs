@@ -244,11 +244,15 @@ pub(super) fn is_refusal(error: &CallError) -> bool {
     matches!(error, CallError::Refused { .. } | CallError::Unauthorized { .. })
 }
 
-fn level(channel: &Channel) -> Level {
+pub(super) fn level(channel: &Channel) -> Level {
     channel.level.as_deref().and_then(Level::from_word).unwrap_or(Level::Unknown)
 }
 
-fn facts(channel: &Channel, external_channels: Option<u32>, now: Timestamp) -> ChannelFacts {
+pub(super) fn facts(
+    channel: &Channel,
+    external_channels: Option<u32>,
+    now: Timestamp,
+) -> ChannelFacts {
     let on = channel.add_participant.iter().filter(|(_, on)| **on);
     ChannelFacts {
         id: channel.id.clone(),

@@ -28,13 +28,18 @@ pub(in crate::engine) struct MemberLists(OnceLock<BTreeMap<String, Read>>);
 
 /// One list.
 #[derive(Debug)]
-struct Read {
-    members: Members,
+pub(super) struct Read {
+    pub(super) members: Members,
     /// It has fewer people than the channel itself says: nobody's absence from it counts.
-    short: bool,
+    pub(super) short: bool,
 }
 
 impl MemberLists {
+    /// Keeps the lists. A second one of the same look would say the same.
+    pub(super) fn set(&self, lists: BTreeMap<String, Read>) {
+        let _ = self.0.set(lists);
+    }
+
     /// The list of one channel, if it was read.
     pub(in crate::engine) fn of(&self, channel: &str) -> Option<&Members> {
         self.0.get().and_then(|lists| lists.get(channel)).map(|read| &read.members)
@@ -186,8 +191,7 @@ impl Engine {
             }
             lists.extend(members.map(|members| (name.clone(), Read { members, short })));
         }
-        // Set once per look; a second list of the same look would say the same.
-        let _ = sides.members.0.set(lists);
+        sides.members.set(lists);
         Ok(calls)
     }
 

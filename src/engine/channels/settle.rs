@@ -22,23 +22,13 @@ use crate::store::outbox::{self, Cause, NewAction, Wish};
 use crate::store::{StoreError, Tx, guests, plans};
 
 /// What is to become of one person in one channel.
-struct Planned {
-    before: Option<Guest>,
-    decision: GuestDecision,
+pub(super) struct Planned {
+    pub(super) before: Option<Guest>,
+    pub(super) channel: String,
+    pub(super) decision: GuestDecision,
     mapping: Mapping,
     /// The channel is known not to be an external one: nobody is mailed.
-    silent: bool,
-}
-
-/// What a run is about to do to one person's channels.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::engine) struct Foreseen {
-    /// Somebody is invited.
-    pub(in crate::engine) invites: bool,
-    /// Somebody is taken out, or an invitation cancelled.
-    pub(in crate::engine) removes: bool,
-    /// Channels that the person went out of by themselves.
-    pub(in crate::engine) left: usize,
+    pub(super) silent: bool,
 }
 
 impl Engine {
@@ -56,28 +46,6 @@ impl Engine {
             self.settle_guest(tx, look, row, planned, bounds)?;
         }
         Ok(())
-    }
-
-    /// The same without writing anything.
-    pub(in crate::engine) fn foresee_guests(
-        &self,
-        tx: &Tx<'_>,
-        look: &Look<'_>,
-        row: Option<&Membership>,
-        verdict: &Verdict,
-    ) -> Result<Foreseen, StoreError> {
-        let mut foreseen = Foreseen::default();
-        for planned in self.plan_guests(tx, look, row, verdict)? {
-            foreseen.left += usize::from(has_left(planned.before.as_ref(), &planned.decision));
-            match planned.decision.step {
-                Some(ChannelStep::Add(Way::Invitation)) if !planned.silent => {
-                    foreseen.invites = true;
-                }
-                Some(ChannelStep::Remove) => foreseen.removes = true,
-                Some(ChannelStep::Add(_)) | None => {}
-            }
-        }
-        Ok(foreseen)
     }
 
     /// Plans the known channels of a membership that has changed without a look at CRM: what was
@@ -141,7 +109,7 @@ impl Engine {
         Ok(names)
     }
 
-    fn plan_guests(
+    pub(super) fn plan_guests(
         &self,
         tx: &Tx<'_>,
         look: &Look<'_>,
@@ -237,7 +205,7 @@ impl Engine {
         let decision = plan_guest(&facts, &self.inner.settings.timing);
         let level = spot.place().level();
         let silent = matches!(level, Some(Level::Organization | Level::Private));
-        Ok(Planned { before: guest, decision, mapping, silent })
+        Ok(Planned { before: guest, channel: channel.to_owned(), decision, mapping, silent })
     }
 
     fn settle_guest(
@@ -329,7 +297,7 @@ fn take(known: &mut Vec<Guest>, channel: &str, user: &CrmUserId) -> Option<Guest
     found
 }
 
-fn has_left(before: Option<&Guest>, decision: &GuestDecision) -> bool {
+pub(super) fn has_left(before: Option<&Guest>, decision: &GuestDecision) -> bool {
     let left = |guest: Option<&Guest>| guest.is_some_and(|guest| guest.state == GuestState::Left);
     left(decision.guest.as_ref()) && !left(before)
 }

@@ -1,6 +1,7 @@
 //! The planner against the rules it implements, and the laws of design section 5.
 
 mod downgrade;
+mod order;
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -310,6 +310,8 @@ CREATE TABLE organizations (
   own_zuid          TEXT,
   first_snapshot_at INTEGER,
   first_run_at      INTEGER,
+  -- Checksum of the settings that say who is meant by what, as last approved.
+  approved_scope    TEXT,
   crm_pages         INTEGER,
   cliq_pages        INTEGER,
   quarantined_at    INTEGER,
@@ -347,8 +349,19 @@ CREATE TABLE runs (
   finished_at  INTEGER,
   counts       TEXT    NOT NULL DEFAULT '{}',
   held         TEXT    NOT NULL DEFAULT '[]',
-  error        TEXT
+  error        TEXT,
+  -- The plan's checksum over all of it; its text, cut short, where it has lines; the guard's verdict.
+  checksum     TEXT,
+  plan         TEXT,
+  guard        TEXT,
+  -- Of a held run: what holds it, and a print of each line that waits and of each that does not.
+  hold         TEXT,
+  waiting      BLOB,
+  free         BLOB,
+  approved_at  INTEGER,
+  approved_by  TEXT
 );
+CREATE INDEX runs_held ON runs(organization, id) WHERE state = 'held';
 CREATE INDEX runs_open ON runs(state) WHERE state IN ('queued', 'reading', 'applying');
 CREATE INDEX runs_parent ON runs(parent_id) WHERE parent_id IS NOT NULL;
 

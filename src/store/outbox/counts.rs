@@ -4,7 +4,7 @@ use rusqlite::params;
 use serde::Serialize;
 
 use super::{StoreError, Tx};
-use crate::domain::{BootId, Lane, MembershipId, OrgId, Timestamp};
+use crate::domain::{BootId, GuestId, Lane, MembershipId, OrgId, RunId, Timestamp};
 
 /// Letters sent from `from` to `now` or on their way: how many, and when the oldest of them went.
 /// Those "of the future", sent under a clock that was set back since, do not count.
@@ -78,6 +78,42 @@ pub fn waits(tx: &Tx<'_>, membership: MembershipId, lane: Lane) -> Result<bool, 
              WHERE membership_id = ?1 AND lane = ?2 AND state = 'waiting' LIMIT 1",
         )?
         .exists(params![membership.0, lane.as_str()])?)
+}
+
+/// Whether this very operation waits for this membership.
+pub fn waits_to(
+    tx: &Tx<'_>,
+    membership: MembershipId,
+    operation: &str,
+) -> Result<bool, StoreError> {
+    Ok(tx
+        .sql()
+        .prepare_cached(
+            "SELECT 1 FROM actions
+             WHERE membership_id = ?1 AND operation = ?2 AND state = 'waiting' LIMIT 1",
+        )?
+        .exists(params![membership.0, operation])?)
+}
+
+/// Whether this very operation waits for this guest.
+pub fn waits_for_guest(tx: &Tx<'_>, guest: GuestId, operation: &str) -> Result<bool, StoreError> {
+    Ok(tx
+        .sql()
+        .prepare_cached(
+            "SELECT 1 FROM actions
+             WHERE guest_id = ?1 AND operation = ?2 AND state = 'waiting' LIMIT 1",
+        )?
+        .exists(params![guest.0, operation])?)
+}
+
+/// What a run's changes came to: operations that were carried out, and how often each.
+pub fn done_by_run(tx: &Tx<'_>, run: RunId) -> Result<Vec<(String, u32)>, StoreError> {
+    let mut statement = tx.sql().prepare_cached(
+        "SELECT operation, count(*) FROM actions WHERE run_id = ?1 AND state = 'done'
+         GROUP BY operation ORDER BY operation",
+    )?;
+    let rows = statement.query_map([run.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// Whether something about the person's access was queued or carried out after `from`.

@@ -13,7 +13,10 @@ mod work;
 pub use batch::{
     Batch, claim_batch, delay_batch, drop_batch, next_batch, next_batch_due, withdraw_guest,
 };
-pub use counts::{Tally, letters_since, moved_since, tally, told_since, waiting, waits};
+pub use counts::{
+    Tally, done_by_run, letters_since, moved_since, tally, told_since, waiting, waits,
+    waits_for_guest, waits_to,
+};
 pub use queue::{put, rearm, withdraw};
 pub use seats::{InMotion, licences_in_motion, licences_stuck, withdraw_licences};
 pub use work::{Desk, End, cause, claim, next_due, postpone, settle};

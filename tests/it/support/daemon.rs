@@ -165,6 +165,16 @@ impl Home {
         self.ask(path).await.unwrap_or_else(|| panic!("{path} is not answered"))
     }
 
+    /// Resyncs one organization by the admin API; answers the `run_id`.
+    pub async fn resync(&self, organization: &str) -> String {
+        let url = format!("http://{}/api/v1/resync", self.admin);
+        let body = serde_json::json!({ "organization": organization }).to_string();
+        let request = self.http.post(url).bearer_auth(ADMIN_TOKEN).body(body);
+        let text = request.send().await.unwrap().text().await.unwrap();
+        let answer: Value = serde_json::from_str(&text).unwrap();
+        answer["run_id"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned()
+    }
+
     /// Waits until the daemon has nothing left to do.
     pub async fn settle(&self) {
         until("the daemon has nothing left to do", async || {

@@ -9,6 +9,7 @@ pub mod channels;
 pub mod clock;
 pub mod harness;
 pub mod people;
+pub mod plans;
 pub mod setup;
 pub mod traces;
 

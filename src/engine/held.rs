@@ -1,0 +1,166 @@
+//! Held runs: what is written down of them, and what the administrators hear, once for each plan.
+//!
+//! Deliberately absent: letting one go, which is `approve`'s.
+
+use serde_json::{Value, json};
+
+use super::{Engine, Host, plan_views};
+use crate::domain::letter::Notice;
+use crate::domain::plan::{Hold, Line, Plan};
+use crate::domain::run::RunState;
+use crate::domain::{OrgId, RunId, Timestamp};
+use crate::logic::seal;
+use crate::store::outbox::Cause;
+use crate::store::runs::{self, Note, Planned, Prints, Run};
+use crate::store::{StoreError, Tx, told};
+
+/// Lines of held people that a run shows; the count, and the plan, have them all.
+const HELD_LINES_MAX: usize = 200;
+
+/// Characters of a checksum that tell one plan from another in a title.
+const SHORT: usize = 8;
+
+/// What administrators were last told of: the held part of an organization's plan.
+const WHAT: &str = "held_plan";
+
+impl Engine {
+    /// Ends the run as held, and says so unless just this was said before.
+    pub(super) async fn hold_run(
+        &self,
+        host: &Host,
+        run: &Run,
+        plan: &Plan,
+        hold: Option<&Hold>,
+    ) -> Result<(), StoreError> {
+        let (note, notices) = (noted(plan, RunState::Held, hold), notices(run.id, plan, hold));
+        let about = seal::checksum(host.id(), plan.waiting());
+        let (engine, organization, now) = (self.clone(), host.id().clone(), self.now());
+        let (id, whole) = (run.id, run.person.is_none());
+        tracing::warn!(run = %id, %organization, checksum = plan.checksum, "the run is held");
+        self.inner
+            .store
+            .write("hold run", move |tx| {
+                runs::note(tx, id, &note, now)?;
+                runs::finish_applied(tx, now)?;
+                // A run over one person has told what it holds by itself.
+                if whole && told::note(tx, &organization, WHAT, &about)? {
+                    engine.tell_all(tx, &organization, &notices, now)?;
+                }
+                Ok(())
+            })
+            .await
+    }
+
+    /// Nothing is held any more: the same plan, held again, is news.
+    pub(super) async fn forget_hold(&self, host: &Host) -> Result<(), StoreError> {
+        let organization = host.id().clone();
+        let id = organization.clone();
+        let last = self.inner.store.read(move |tx| told::last(tx, &id, WHAT)).await?;
+        if last.is_none_or(|last| last.is_empty()) {
+            return Ok(());
+        }
+        self.inner
+            .store
+            .write("forget hold", move |tx| told::note(tx, &organization, WHAT, "").map(|_| ()))
+            .await
+    }
+
+    fn tell_all(
+        &self,
+        tx: &Tx<'_>,
+        organization: &OrgId,
+        notices: &[Notice],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        notices.iter().try_for_each(|notice| {
+            self.tell_admins(tx, organization, notice, Cause::default(), now)
+        })
+    }
+}
+
+/// The run as the store keeps it.
+pub(super) fn noted(plan: &Plan, state: RunState, hold: Option<&Hold>) -> Note {
+    let mut rows: Vec<Value> =
+        plan.held().take(HELD_LINES_MAX).map(plan_views::held_line).collect();
+    if let (Some(hold), true) = (hold, rows.is_empty()) {
+        rows.push(json!({ "reason": hold.sentence() }));
+    }
+    let text = (!plan.lines.is_empty()).then(|| plan_views::plan(plan).to_string());
+    let is_held = state == RunState::Held;
+    let hold = hold.or_else(|| plan.waiting().find_map(|line| line.hold.as_ref()));
+    Note {
+        state,
+        counts: plan_views::counts(plan).to_string(),
+        held: Value::from(rows).to_string(),
+        error: None,
+        plan: Some(Planned {
+            checksum: plan.checksum.clone(),
+            text,
+            guard: plan_views::guard(&plan.ruling).to_string(),
+            hold: hold.filter(|_| is_held).map(word),
+            prints: is_held.then(|| prints(plan)),
+        }),
+    }
+}
+
+/// Prints of what waits, and of what went on without. Whoever goes without a seat is neither.
+fn prints(plan: &Plan) -> Prints {
+    let all = |lines: &mut dyn Iterator<Item = &Line>| lines.flat_map(seal::print).collect();
+    Prints { waiting: all(&mut plan.waiting()), free: all(&mut plan.free()) }
+}
+
+fn word(hold: &Hold) -> &'static str {
+    match hold {
+        Hold::FirstRun => "first_run",
+        Hold::Scope => "scope",
+        Hold::Guard(_) => "guard",
+        Hold::Invitations => "invitations",
+        Hold::Vanishing => "vanishing",
+        Hold::NoSeat => "no_seat",
+    }
+}
+
+/// What the administrators hear of a held plan. People missing from Cliq are told elsewhere.
+fn notices(run: RunId, plan: &Plan, hold: Option<&Hold>) -> Vec<Notice> {
+    let organization = &plan.organization;
+    let short = plan.checksum.get(..SHORT).unwrap_or_default();
+    let how = format!(
+        "Look at it: cliqbridge plan --organization {organization}. If it is meant, approve it within \
+         24 hours: cliqbridge approve {run} --checksum {}",
+        plan.checksum
+    );
+    let notice = |what: &str, body: String| Notice {
+        title: format!("{what} of {organization} are held back ({short})"),
+        body,
+    };
+    match hold {
+        Some(Hold::FirstRun) => {
+            let lines = plan.lines.len();
+            let body = format!(
+                "The first run over {organization} would make {lines} changes; nothing of it was \
+                 done, because of first_run = \"plan\". {how}"
+            );
+            return vec![notice("Changes", body)];
+        }
+        // Told when the daemon started with the changed configuration.
+        Some(_) => return Vec::new(),
+        None => {}
+    }
+    let mut all = Vec::new();
+    if let Some(trip) = &plan.ruling.trip {
+        let body = format!(
+            "{trip}. Nobody of them was touched; invitations go on. {how}\nIf not, check `scope` and \
+             the CRM; what is not approved stays undone."
+        );
+        all.push(notice("Removals", body));
+    }
+    if plan.ruling.invitations_held {
+        let body = format!(
+            "{} people are waiting because `guard.max_invites` ({}) would be passed within the \
+             guard's window. {how}\nIf not, check `scope`.",
+            plan.ruling.invitations, plan.ruling.max_invites
+        );
+        all.push(notice("Invitations", body));
+    }
+    all
+}

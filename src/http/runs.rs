@@ -1,0 +1,148 @@
+//! The admin API's part on runs: lists, plans, dry runs, and approving what is held.
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::admin::{Answer, bad_query, store};
+use super::{Doors, Problem, page};
+use crate::domain::RunId;
+use crate::domain::run::RunState;
+use crate::engine::{Asked, NotApproved, NotPlanned, RunView, RunsAsked};
+
+/// Who approves, for the audit.
+const OPERATOR: &str = "operator";
+
+fn missing() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "there is no such run")
+}
+
+/// Filters and paging of runs.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RunQuery {
+    organization: Option<String>,
+    state: Option<String>,
+    limit: Option<u32>,
+    cursor: Option<String>,
+}
+
+/// `GET /api/v1/runs`, newest first: the runs of single organizations.
+pub(super) async fn runs(
+    State(doors): State<Doors>,
+    query: Result<Query<RunQuery>, QueryRejection>,
+) -> Answer<Json<Value>> {
+    let Query(query) = query.map_err(|error| bad_query(&error))?;
+    let limit = page::limit(query.limit)?;
+    let state = match query.state.as_deref() {
+        None => None,
+        Some(word) => Some(RunState::from_word(word).ok_or_else(|| {
+            let words: Vec<_> = RunState::ALL.iter().map(|state| state.as_str()).collect();
+            Problem::new(StatusCode::BAD_REQUEST, format!("state is one of {}", words.join(", ")))
+        })?),
+    };
+    let asked = RunsAsked {
+        organization: query.organization,
+        state,
+        before: page::cursor(query.cursor.as_deref())?,
+    };
+    let rows = doors.engine.runs(asked, limit + 1).await.map_err(store)?;
+    let rows = rows.into_iter().map(|(id, run)| Row { id, run }).collect();
+    Ok(Json(page::wrap(rows, limit, |row: &Row| row.id)))
+}
+
+#[derive(serde::Serialize)]
+struct Row {
+    #[serde(skip)]
+    id: i64,
+    #[serde(flatten)]
+    run: RunView,
+}
+
+/// `GET /api/v1/runs/{id}`
+pub(super) async fn run(
+    State(doors): State<Doors>,
+    Path(id): Path<String>,
+) -> Answer<Json<RunView>> {
+    let id: RunId = id.parse().map_err(|_| missing())?;
+    doors.engine.run_view(id).await.map_err(store)?.map(Json).ok_or_else(missing)
+}
+
+/// `GET /api/v1/runs/{id}/plan`: what the run was about to do.
+pub(super) async fn plan(
+    State(doors): State<Doors>,
+    Path(id): Path<String>,
+) -> Answer<Json<Value>> {
+    let id: RunId = id.parse().map_err(|_| missing())?;
+    let plan = doors.engine.run_plan(id).await.map_err(store)?.ok_or_else(missing)?;
+    plan.map(Json).ok_or_else(|| {
+        let detail = "this run has no plan: it has not read both sides yet, or could not, or \
+                      stands for the runs of several organizations";
+        Problem::new(StatusCode::NOT_FOUND, detail)
+    })
+}
+
+/// The answer to a resync with `dry_run`: the plan, and nothing done.
+pub(super) async fn dry(doors: &Doors, asked: &Asked) -> Answer<Json<Value>> {
+    match doors.engine.dry_run(asked).await {
+        Ok(dry) => Ok(Json(dry.to_json())),
+        Err(NotPlanned::Store(error)) => Err(store(error)),
+        Err(error @ (NotPlanned::UnknownOrganization(_) | NotPlanned::Nobody(_))) => {
+            Err(Problem::new(StatusCode::NOT_FOUND, error.to_string()))
+        }
+        Err(error @ NotPlanned::Outside(_)) => {
+            Err(Problem::new(StatusCode::BAD_GATEWAY, error.to_string()))
+        }
+    }
+}
+
+/// The body of an approval.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Approval {
+    checksum: String,
+}
+
+/// `POST /api/v1/runs/{id}/approve`: 200 when exactly the approved plan is queued, 409 when it is not
+/// what would be done now.
+pub(super) async fn approve(
+    State(doors): State<Doors>,
+    Path(id): Path<String>,
+    body: Bytes,
+) -> Answer<Json<Value>> {
+    let approval: Approval = serde_json::from_slice(&body).map_err(|error| {
+        let form = "{\"checksum\"}, the checksum of the run";
+        Problem::new(StatusCode::BAD_REQUEST, format!("the body is not {form}: {error}"))
+    })?;
+    let id: RunId = id.parse().map_err(|_| missing())?;
+    let approved =
+        doors.engine.approve(id, &approval.checksum, OPERATOR).await.map_err(not_approved)?;
+    Ok(Json(json!({
+        "run_id": approved.run.to_string(),
+        "state": approved.state.as_str(),
+        "checksum": approved.checksum,
+        "changes": approved.changes,
+        "left_out": approved.left_out,
+    })))
+}
+
+fn not_approved(error: NotApproved) -> Problem {
+    let conflict = Problem::new(StatusCode::CONFLICT, error.to_string());
+    match error {
+        NotApproved::Store(error) => store(error),
+        NotApproved::Missing => missing(),
+        NotApproved::Outside(_) => Problem::new(StatusCode::BAD_GATEWAY, error.to_string()),
+        NotApproved::NotHeld(_) | NotApproved::Already(_) | NotApproved::Expired(_) => conflict,
+        NotApproved::Replaced { newer, .. } => conflict.with("newer_run_id", newer.to_string()),
+        NotApproved::WrongChecksum { expected, given, .. } => {
+            conflict.with("checksum", expected).with("given", given)
+        }
+        NotApproved::Changed { approved, now, what, .. } => {
+            conflict.with("approved", approved).with("checksum", now).with("changed", what)
+        }
+    }
+}

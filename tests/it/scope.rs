@@ -1,0 +1,147 @@
+//! A changed scope: plan-only until somebody approves it (I10, I11).
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::support::channels::{BO, EXT, mapped};
+use super::support::harness::rows;
+use super::support::plans::{lines, partners};
+use super::support::{Bridge, Setup};
+
+const DAY: Duration = Duration::from_hours(24);
+const IT: &str = "it@bridge.example";
+const NARROW: &str = "scope = { include = { profile = [\"Partner\"] } }";
+
+/// Restarts with this line of the configuration replaced.
+async fn edited(bridge: &mut Bridge, before: &str, after: &str) {
+    let text = std::fs::read_to_string(&bridge.file).unwrap();
+    assert!(text.contains(before), "{before}");
+    std::fs::write(&bridge.file, text.replace(before, after)).unwrap();
+    bridge.restart().await;
+}
+
+async fn told(bridge: &Bridge) -> usize {
+    let mails = bridge.mails(IT).await;
+    mails.iter().filter(|mail| mail.subject().contains("The scope of")).count()
+}
+
+#[tokio::test]
+async fn i10_an_edited_filter_removes_nobody_until_the_plan_is_approved() {
+    let setup = Setup::demo().with("birch", "scope = { include = { profile = [\"Standard\"] } }");
+    let mut bridge = setup.start().await;
+    let people = partners(4);
+    let ids = bridge.joined_in_birch(&people).await;
+    edited(&mut bridge, "scope = { include = { profile = [\"Standard\"] } }", NARROW).await;
+    bridge.work().await;
+    assert_eq!(told(&bridge).await, 1);
+    let partner = json!({ "email": BO, "profile": "Partner" });
+    bridge.add_with("birch", partner).await;
+    let before = bridge.journal().await.effects().len();
+    for _ in 0..3 {
+        let run = bridge.run_birch().await;
+        assert_eq!((&run["state"], &run["hold"]), (&json!("held"), &json!("scope")), "{run}");
+        let reason = rows(&run["held"]).next().unwrap()["reason"].as_str().unwrap().to_owned();
+        assert!(reason.contains("scope changed"), "{run}");
+        bridge.clock.advance(DAY);
+    }
+    assert_eq!(bridge.journal().await.effects().len(), before);
+    // A webhook takes nothing away meanwhile, and still brings people in.
+    let path = format!("/organizations/birch/crm-users/{}", ids[0]);
+    bridge.patch(&path, &json!({ "status": "disabled" })).await;
+    bridge.webhook("crmplus", &bridge.event("user.deactivated", "birch", &ids[0])).await;
+    let eve = json!({ "email": "eve@partner.example", "profile": "Partner" });
+    let eve = bridge.add_with("birch", eve).await;
+    bridge.announce("birch", &eve).await;
+    bridge.settle().await;
+    assert_eq!(
+        (bridge.portal_did("restrict").await, bridge.portal_did("add_external").await),
+        (0, 5)
+    );
+    bridge.restart().await;
+    bridge.work().await;
+    assert_eq!(told(&bridge).await, 1, "once");
+    // What is approved is what the plan says, and from then on runs apply.
+    let dry = bridge.plan().await;
+    assert_eq!(lines(&dry["actions"]), []);
+    let run = bridge.run_birch().await;
+    assert_eq!(run["checksum"], dry["checksum"]);
+    bridge.approved(&run).await;
+    assert_eq!(
+        (bridge.portal_did("restrict").await, bridge.portal_did("add_external").await),
+        (1, 6)
+    );
+    assert_eq!(bridge.run_birch().await["state"], "done");
+    bridge.finish().await;
+}
+
+#[tokio::test]
+async fn an_undone_change_needs_no_approval_and_the_order_of_tables_is_none() {
+    let setup = Setup::demo().with("birch", "scope = { include = { profile = [\"Standard\"] } }");
+    let mut bridge = setup.start().await;
+    bridge.joined_in_birch(&partners(1)).await;
+    let standard = "scope = { include = { profile = [\"Standard\"] } }";
+    edited(&mut bridge, standard, NARROW).await;
+    assert_eq!(bridge.run_birch().await["state"], "held");
+    edited(&mut bridge, NARROW, standard).await;
+    assert_eq!(bridge.run_birch().await["state"], "done");
+    let (mail, same) =
+        ("per_hour = 250\n", "scope = { include = { profile = [ \"Standard\", ] } }");
+    edited(&mut bridge, standard, same).await;
+    edited(&mut bridge, "[mail]\n", &format!("[mail]\n{mail}")).await;
+    assert_eq!(bridge.run_birch().await["state"], "done");
+    bridge.finish().await;
+}
+
+#[tokio::test]
+async fn a_channel_that_is_mapped_no_more_loses_its_guests_by_approval_alone() {
+    let channels = mapped(&["ext"]);
+    let setup = Setup::demo().with("acme", &channels).world("acme", EXT);
+    let mut bridge = setup.start().await;
+    let bo = bridge.add("acme", BO).await;
+    let acme = async |bridge: &Bridge| -> Value {
+        let run = bridge.resync(json!({ "organization": "acme" })).await;
+        bridge.settle().await;
+        bridge.admin(&format!("/runs/{run}")).await.body
+    };
+    acme(&bridge).await;
+    assert_eq!(bridge.invited("ext").await, [BO]);
+    edited(&mut bridge, &channels, "").await;
+    bridge.webhook("crmplus", &bridge.event("user.updated", "acme", &bo)).await;
+    let run = acme(&bridge).await;
+    assert_eq!(
+        (&run["hold"], &bridge.invited("ext").await),
+        (&json!("scope"), &vec![BO.to_owned()])
+    );
+    let plan = bridge.plan_of(json!({ "organization": "acme" })).await;
+    assert_eq!(lines(&plan["held"]), [("channel_remove".to_owned(), BO.to_owned())]);
+    bridge.approved(&run).await;
+    assert_eq!(bridge.invited("ext").await, Vec::<String>::new());
+    bridge.finish().await;
+}
+
+#[tokio::test]
+async fn i11_an_empty_scope_means_nobody_and_is_refused_before_it_starts() {
+    let mut bridge = Setup::demo().with("birch", NARROW).start().await;
+    bridge.joined_in_birch(&[]).await;
+    bridge.add("birch", BO).await;
+    assert_eq!(bridge.run_birch().await["state"], "done");
+    assert!(bridge.journal().await.effects().is_empty(), "nobody bound is nobody synced");
+    let text = std::fs::read_to_string(&bridge.file).unwrap();
+    for empty in
+        ["scope = {}", "scope = { include = {} }", "scope = { include = { profile = [] } }"]
+    {
+        std::fs::write(&bridge.file, text.replace(NARROW, empty)).unwrap();
+        let problems = cliqbridge::config::load(&bridge.file, None).unwrap_err().to_string();
+        assert!(problems.contains("remove it to mirror every active user"), "{empty}: {problems}");
+    }
+    // Without any scope everybody is meant: that is a change, and is held.
+    std::fs::write(&bridge.file, text.replace(NARROW, "")).unwrap();
+    bridge.restart().await;
+    let run = bridge.run_birch().await;
+    assert_eq!((&run["hold"], rows(&run["held"]).count()), (&json!("scope"), 1), "{run}");
+    assert!(bridge.journal().await.effects().is_empty());
+    bridge.approved(&run).await;
+    assert_eq!(bridge.portal_did("add_external").await, 1);
+    bridge.finish().await;
+}
