@@ -271,11 +271,11 @@ impl Engine {
         if hold.is_some() {
             return Ok(self.hold_run(host, run, &plan, hold.as_ref()).await?);
         }
-        let mut held = BTreeMap::new();
+        let mut refused = BTreeMap::new();
         for some in reading.people.chunks(PEOPLE_PER_TRANSACTION) {
-            held.extend(self.queue(host, run, &reading, some.to_vec(), closed).await?);
+            refused.extend(self.queue(host, run, &reading, some.to_vec(), closed).await?);
         }
-        hold_the_rest(&mut plan, held);
+        hold_the_rest(&mut plan, refused);
         let whole = run.person.is_none();
         if whole {
             self.settle_licences(host, run, &reading, &mut plan).await?;
