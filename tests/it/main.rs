@@ -35,6 +35,7 @@ mod plans;
 mod refusals;
 mod restarts;
 mod support;
+mod sweep;
 mod verbs;
 mod watch;
 mod way;
