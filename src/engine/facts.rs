@@ -57,12 +57,6 @@ impl Sides {
     pub(super) fn nobody(now: Timestamp) -> Self {
         Self { complete: false, ..Self::of(Roster::default(), Directory::default(), now) }
     }
-
-    /// Calls that the listings took.
-    pub(super) fn calls(&self) -> usize {
-        let paid = self.paid.as_ref().map_or(0, |paid| paid.pages);
-        self.roster.pages() + self.directory.pages() + paid
-    }
 }
 
 /// Why a read gave nothing to go by.

@@ -17,7 +17,7 @@ use crate::logic::guard::Trip;
 use crate::store::outbox::Cause;
 use crate::store::runs::{self, Run};
 use crate::store::{StoreError, ledger, orgs};
-use crate::zoho::Priority;
+use crate::zoho::{Calls, Meter, Priority};
 
 /// People planned in one transaction.
 const PEOPLE_PER_TRANSACTION: usize = 200;
@@ -66,8 +66,8 @@ struct Outlook {
     removals: BTreeSet<MembershipId>,
     /// People to be noted as gone.
     vanishing: usize,
-    /// Calls that reading took; unknown when it failed.
-    calls: Option<usize>,
+    /// What reading cost.
+    calls: Calls,
 }
 
 impl Outlook {
@@ -175,6 +175,7 @@ impl Engine {
             self.inner.store.write("claim run", move |tx| runs::claim(tx, &id, boot, now)).await?;
         let Some(run) = claimed else { return Ok(Step::Idle(None)) };
         tracing::info!(run = %run.id, %organization, person = run.person.is_some(), "run begins");
+        let host = &host.metered(&Meter::default());
         let result = match &run.person {
             None => self.run_everybody(host, &run).await,
             Some(person) => self.run_one(host, &run, person).await,
@@ -200,7 +201,7 @@ impl Engine {
 
     async fn run_everybody(&self, host: &Host, run: &Run) -> Result<(), ReadError> {
         let sides = self.list(host, Priority::Run).await?;
-        let channel_calls = self.read_members(host, run, &sides).await?;
+        self.read_members(host, run, &sides).await?;
         let first = self.is_first_run(host).await?;
         self.note_listing(host, &sides).await?;
         let people = self.everybody(host, &sides).await?;
@@ -212,8 +213,7 @@ impl Engine {
         } else {
             None
         };
-        let calls = sides.calls() + channel_calls;
-        self.plan_and_queue(host, run, &sides, people, calls, held).await?;
+        self.plan_and_queue(host, run, &sides, people, held).await?;
         if held.is_none() {
             self.note_members(host, &sides).await?;
         }
@@ -249,8 +249,8 @@ impl Engine {
             let sides = self.look_at(host, &user).await?;
             self.note_good_read(host).await?;
             if sides.roster.get(&user).is_some() || !known.is_empty() {
-                let calls = 2 + self.read_members_of(host, &sides, &user).await?;
-                return self.plan_and_queue(host, run, &sides, vec![user], calls, None).await;
+                self.read_members_of(host, &sides, &user).await?;
+                return self.plan_and_queue(host, run, &sides, vec![user], None).await;
             }
         }
         // Named by a zuid or an address that the ledger does not know: only a listing can tell.
@@ -269,16 +269,14 @@ impl Engine {
             let why = format!("no CRM user of {} has this id, zuid or address", host.id());
             // Asked of every organization, most of them need not know the person.
             let state = if run.parent.is_some() { RunState::Done } else { RunState::Failed };
-            let calls = sides.calls();
-            let counts = Outlook { calls: Some(calls), ..Outlook::default() };
+            let counts = Outlook { calls: host.account.calls(), ..Outlook::default() };
             self.note_run(run.id, state, &counts, &[], Some(why)).await?;
             return Ok(());
         }
-        let mut calls = sides.calls();
         if let [user] = found.as_slice() {
-            calls += self.read_members_of(host, &sides, user).await?;
+            self.read_members_of(host, &sides, user).await?;
         }
-        self.plan_and_queue(host, run, &sides, found, calls, None).await
+        self.plan_and_queue(host, run, &sides, found, None).await
     }
 
     /// Plans everybody, then queues everything in a few transactions: the fold of one person's
@@ -289,11 +287,10 @@ impl Engine {
         run: &Run,
         sides: &Arc<Sides>,
         people: Vec<CrmUserId>,
-        calls: usize,
         held: Option<&'static str>,
     ) -> Result<(), ReadError> {
         let mut outlook = self.look_ahead(host, run, sides, &people).await?;
-        outlook.calls = Some(calls);
+        outlook.calls = host.account.calls();
         if let Some(why) = held {
             let people = outlook.invitations + outlook.removals.len();
             let lines = [json!({ "reason": why, "people": people })];
@@ -428,9 +425,8 @@ impl Engine {
         error: Option<String>,
     ) -> Result<(), StoreError> {
         let mut facts = counts.to_json();
-        // Without a failed page every call that was made was needed.
-        facts["calls_used"] = counts.calls.into();
-        facts["calls_needed"] = counts.calls.into();
+        facts["calls_used"] = counts.calls.used.into();
+        facts["calls_needed"] = counts.calls.needed.into();
         let held = Value::from(held.to_vec()).to_string();
         let now = self.now();
         tracing::info!(%run, %state, %facts, error, "run noted");
@@ -449,6 +445,15 @@ impl Engine {
             self.quarantine(host, detail).await?;
         }
         let text = Some(failure.to_string());
-        self.note_run(run.id, RunState::Failed, &Outlook::default(), &[], text).await
+        let mut calls = host.account.calls();
+        if run.person.is_none() {
+            // A listing that did not end tells no size: the last one that did stands for it.
+            let id = host.id().clone();
+            let known = self.inner.store.read(move |tx| orgs::state(tx, &id)).await?;
+            let pages = known.crm_pages.unwrap_or(0) + known.cliq_pages.unwrap_or(0);
+            calls.needed = calls.needed.max(pages);
+        }
+        let counts = Outlook { calls, ..Outlook::default() };
+        self.note_run(run.id, RunState::Failed, &counts, &[], text).await
     }
 }
