@@ -256,18 +256,6 @@ impl Engine {
         self.inner.store.ping().await
     }
 
-    /// Forgets what is older than `store.keep_days`.
-    pub async fn prune(&self) -> Result<(), StoreError> {
-        let older_than = self.now() - self.inner.settings.keep;
-        while self
-            .inner
-            .store
-            .write("prune", move |tx| crate::store::prune::chunk(tx, older_than))
-            .await?
-        {}
-        Ok(())
-    }
-
     fn now(&self) -> Timestamp {
         self.inner.clock.now()
     }

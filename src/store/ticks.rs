@@ -5,24 +5,24 @@ use rusqlite::{OptionalExtension, params};
 use super::{StoreError, Tx};
 use crate::domain::Timestamp;
 
-/// When the job last ran. A job never heard of is noted as having run now: a schedule that never
-/// ran does not fire at start.
-pub fn last(
-    tx: &Tx<'_>,
-    organization: &str,
-    job: &str,
-    now: Timestamp,
-) -> Result<Timestamp, StoreError> {
+/// When the job last ran; `None` of a job never heard of.
+pub fn last(tx: &Tx<'_>, organization: &str, job: &str) -> Result<Option<Timestamp>, StoreError> {
     let known: Option<i64> = tx
         .sql()
         .prepare_cached("SELECT last_at FROM ticks WHERE organization = ?1 AND job = ?2")?
         .query_row([organization, job], |row| row.get(0))
         .optional()?;
-    if let Some(at) = known {
-        return Ok(Timestamp(at));
-    }
-    note(tx, organization, job, now, false)?;
-    Ok(now)
+    Ok(known.map(Timestamp))
+}
+
+/// How many ticks of the job were skipped because the last one still ran.
+pub fn skipped(tx: &Tx<'_>, organization: &str, job: &str) -> Result<u64, StoreError> {
+    let count: Option<i64> = tx
+        .sql()
+        .prepare_cached("SELECT skipped FROM ticks WHERE organization = ?1 AND job = ?2")?
+        .query_row([organization, job], |row| row.get(0))
+        .optional()?;
+    Ok(count.and_then(|count| count.try_into().ok()).unwrap_or_default())
 }
 
 /// Notes that the job's tick has come, and whether it was skipped because the last one still runs.

@@ -162,7 +162,7 @@ impl Engine {
             let mut short = false;
             let unreadable = self.is_unreadable(host.id(), name).await?;
             if vanished || unreadable || self.is_old(host, name).await? {
-                    match self.look_at_channel(host, name, &id).await? {
+                match self.look_at_channel(host, name, &id).await? {
                     Ok(()) => {
                         if let Some(members) = &members {
                             short = self.is_short(host.id(), name, members).await?;
