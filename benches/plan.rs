@@ -17,7 +17,7 @@ use cliqbridge::domain::{
     Access, CliqId, CliqPlan, CliqUser, CrmUser, CrmUserId, Directory, Email, Home, MembershipId,
     OrgId, Presence, Roster, Standing, Timestamp, Zuid,
 };
-use cliqbridge::logic::plan::{Claims, Facts, Matched, doubles, matching, of_ledger, plan_one};
+use cliqbridge::logic::plan::{Facts, Matched, doubles, is_claimed, matching, of_ledger, plan_one};
 use criterion::{BatchSize, Criterion, Throughput};
 use peak_alloc::PeakAlloc;
 
@@ -160,7 +160,7 @@ type Plan = BTreeMap<&'static str, u32>;
 fn plan(policy: &Policy, users: u32, read: Read) -> Plan {
     let roster = Roster::complete(read.crm, 1).unwrap();
     let directory = Directory::complete(read.cliq, 1);
-    let (rivals, claims) = (doubles(&roster), Claims::of(&roster));
+    let rivals = doubles(&roster);
     let mut plan = Plan::new();
     for number in 0..users {
         let (id, known) = (crm_id(number), ledger_row(number));
@@ -176,7 +176,7 @@ fn plan(policy: &Policy, users: u32, read: Read) -> Plan {
             cliq,
             membership: known.as_ref(),
             rival: rivals.contains(&id),
-            claimed: matches!(cliq, Matched::One(row) if !active && claims.hold(row)),
+            claimed: matches!(cliq, Matched::One(row) if !active && is_claimed(&roster, row)),
             was_there_before: false,
             complete: true,
             home: &Home::Elsewhere,

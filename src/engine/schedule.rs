@@ -10,7 +10,7 @@
 use super::{Asked, Engine, Host, Step};
 use crate::domain::run::Trigger;
 use crate::domain::{OrgId, Timestamp};
-use crate::logic::schedule::{self, Delay};
+use crate::logic::schedule::{self, Delay, Due};
 use crate::store::{StoreError, prune, runs, ticks};
 
 /// The stored word of the reconciliation.
@@ -49,12 +49,12 @@ impl Engine {
         let Some(host) = self.host(organization) else { return Ok(Step::Idle(None)) };
         let mut next: Option<Timestamp> = self.keep_watch(host).await?;
         for job in Job::OF_ORGANIZATIONS {
-            let Some(at) = self.due(organization.as_str(), job).await? else { continue };
-            if at <= self.now() {
-                self.carry_out(host, job).await?;
+            let Some(due) = self.due(organization.as_str(), job).await? else { continue };
+            if due.at <= self.now() {
+                self.carry_out(host, job, due).await?;
                 return Ok(Step::Worked);
             }
-            next = next.into_iter().chain([at]).min();
+            next = next.into_iter().chain([due.at]).min();
         }
         Ok(Step::Idle(next))
     }
@@ -65,18 +65,18 @@ impl Engine {
     /// # Errors
     /// The store's.
     pub async fn tick_prune(&self) -> Result<Step, StoreError> {
-        let Some(at) = self.due(EVERYBODY, Job::Prune).await? else { return Ok(Step::Idle(None)) };
-        if at > self.now() {
-            return Ok(Step::Idle(Some(at)));
-        }
+        let next = self.due(EVERYBODY, Job::Prune).await?;
+        let Some(due) = next.filter(|due| due.at <= self.now()) else {
+            return Ok(Step::Idle(next.map(|due| due.at)));
+        };
         let older_than = self.now() - self.inner.settings.keep;
         while self.inner.store.write("prune", move |tx| prune::chunk(tx, older_than)).await? {}
-        self.ticked(EVERYBODY, Job::Prune, false).await?;
+        self.ticked(EVERYBODY, Job::Prune, due.served(self.now()), false).await?;
         Ok(Step::Worked)
     }
 
-    /// When the job is due: the first of its times after it last ran.
-    async fn due(&self, organization: &str, job: Job) -> Result<Option<Timestamp>, StoreError> {
+    /// When the job is due: the first of its ticks that has not had its turn.
+    async fn due(&self, organization: &str, job: Job) -> Result<Option<Due>, StoreError> {
         let settings = &self.inner.settings.schedule;
         let times = match job {
             Job::Reconcile => Some(&settings.reconcile),
@@ -89,7 +89,7 @@ impl Engine {
         let known = self.inner.store.read(move |tx| ticks::last(tx, &id, job.as_str())).await?;
         if known.is_none() {
             // A schedule that never ran does not fire at start: it counts from now on.
-            self.ticked(organization, job, false).await?;
+            self.ticked(organization, job, now, false).await?;
         }
         let delay = Delay::of(organization, job.as_str(), settings.jitter);
         // A clock that was set back must not silence the schedule until it has caught up.
@@ -97,7 +97,7 @@ impl Engine {
         Ok(schedule::due(times, settings.time_zone, delay, last))
     }
 
-    async fn carry_out(&self, host: &Host, job: Job) -> Result<(), StoreError> {
+    async fn carry_out(&self, host: &Host, job: Job, due: Due) -> Result<(), StoreError> {
         let skipped = match job {
             Job::Reconcile => !self.reconcile(host.id()).await?,
             Job::PollPlan => {
@@ -112,15 +112,22 @@ impl Engine {
             // Nobody's own.
             Job::Prune => return Ok(()),
         };
-        self.ticked(host.id().as_str(), job, skipped).await
+        // Ticks that came while it was carried out are skipped too.
+        self.ticked(host.id().as_str(), job, due.served(self.now()), skipped).await
     }
 
-    /// Notes that the job's tick has come.
-    async fn ticked(&self, organization: &str, job: Job, skipped: bool) -> Result<(), StoreError> {
-        let (id, now) = (organization.to_owned(), self.now());
+    /// Notes up to when the job's ticks have had their turn.
+    async fn ticked(
+        &self,
+        organization: &str,
+        job: Job,
+        served: Timestamp,
+        skipped: bool,
+    ) -> Result<(), StoreError> {
+        let id = organization.to_owned();
         self.inner
             .store
-            .write("tick", move |tx| ticks::note(tx, &id, job.as_str(), now, skipped))
+            .write("tick", move |tx| ticks::note(tx, &id, job.as_str(), served, skipped))
             .await
     }
 

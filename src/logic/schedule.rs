@@ -24,9 +24,6 @@ const CHANGE_MAX_MINUTES: i64 = 180;
 /// every second keeps its seconds.
 const DELAY_PART: u32 = 10;
 
-/// The smallest step of time: begins a search at an instant instead of after it.
-const INSTANT: Duration = Duration::from_millis(1);
-
 /// How long after its tick a job of one organization begins. It is the same at every tick, and
 /// another for every organization and job, so that forty organizations do not ask Zoho for their
 /// first page in the same second.
@@ -53,23 +50,29 @@ impl Delay {
     }
 }
 
-/// When a job that was last done at `last` is due: its first tick whose delayed time is later.
-/// `None` when it is never due again.
-pub fn due(schedule: &Schedule, zone: Tz, delay: Delay, last: Timestamp) -> Option<Timestamp> {
-    // A tick whose delay has not passed yet may lie before `last`. Its delay is a tenth of the time
-    // to the tick after it at most, so it is no further back than a ninth of what is left of that.
-    let left = next(schedule, zone, last).map_or(Duration::MAX, |following| following.since(last));
-    let back = delay.most.min(left / (DELAY_PART - 1));
-    let mut tick = next(schedule, zone, last - back - INSTANT)?;
-    loop {
-        let following = next(schedule, zone, tick);
-        let until_next = following.map_or(Duration::MAX, |following| following.since(tick));
-        let at = tick + delay.after(until_next);
-        if at > last {
-            return Some(at);
-        }
-        tick = following?;
+/// When a job is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Due {
+    /// The time that the expression names.
+    pub tick: Timestamp,
+    /// When the job begins: a little later.
+    pub at: Timestamp,
+}
+
+impl Due {
+    /// Up to which tick the job is served when it begins at `now`: one that was missed by days stands
+    /// for all that were.
+    pub fn served(self, now: Timestamp) -> Timestamp {
+        now - self.at.since(self.tick)
     }
+}
+
+/// When a job is due whose ticks up to `served` have had their turn; `None` when never again.
+pub fn due(schedule: &Schedule, zone: Tz, delay: Delay, served: Timestamp) -> Option<Due> {
+    let tick = next(schedule, zone, served)?;
+    let following = next(schedule, zone, tick);
+    let until_next = following.map_or(Duration::MAX, |following| following.since(tick));
+    Some(Due { tick, at: tick + delay.after(until_next) })
 }
 
 /// The first instant strictly after `after` at which `schedule` is due in `zone`; `None` when it
@@ -196,23 +199,16 @@ mod tests {
     #[test]
     fn forty_organizations_begin_in_many_seconds_and_each_always_in_the_same() {
         let schedule = Schedule::from_str("0 */15 * * * *").unwrap();
-        let begins = |number: usize, after: &str| {
-            let delay = Delay::of(&format!("org-{number}"), "reconcile", HALF_A_MINUTE);
-            due(&schedule, Europe::Berlin, delay, at(after)).unwrap()
-        };
-        let tick = at("2026-11-24T08:15:00Z");
         let mut seconds = std::collections::BTreeSet::new();
         for number in 0..40 {
-            let first = begins(number, "2026-11-24T08:01:00Z");
-            assert!(first >= tick && first.since(tick) <= HALF_A_MINUTE);
-            let second = due(
-                &schedule,
-                Europe::Berlin,
-                Delay::of(&format!("org-{number}"), "reconcile", HALF_A_MINUTE),
-                first,
-            );
-            assert_eq!(second, Some(first + Duration::from_mins(15)), "once a tick");
-            seconds.insert(first.since(tick).as_secs());
+            let delay = Delay::of(&format!("org-{number}"), "reconcile", HALF_A_MINUTE);
+            let due = |served| due(&schedule, Europe::Berlin, delay, served).unwrap();
+            let first = due(at("2026-11-24T08:01:00Z"));
+            assert_eq!(first.tick, at("2026-11-24T08:15:00Z"));
+            assert!(first.at.since(first.tick) <= HALF_A_MINUTE);
+            let second = due(first.served(first.at));
+            assert_eq!(second.at, first.at + Duration::from_mins(15), "once a tick");
+            seconds.insert(first.at.since(first.tick).as_secs());
         }
         assert!(seconds.len() >= 15, "{seconds:?}");
     }
@@ -220,48 +216,46 @@ mod tests {
     #[test]
     fn a_delay_is_a_tenth_of_the_interval_at_most_and_none_when_none_is_wanted() {
         let quick = Schedule::from_str("*/2 * * * * *").unwrap();
+        let now = at("2026-11-24T08:00:00Z");
+        let late = Delay { most: HALF_A_MINUTE, place: u32::MAX };
+        let due = |delay| due(&quick, Europe::Berlin, delay, now).unwrap();
+        assert_eq!(due(late).at.since(due(late).tick).as_millis(), 199);
+        assert_eq!(due(late).tick, at("2026-11-24T08:00:02Z"), "the tick of now has passed");
+        let none = due(Delay::of("acme", "reconcile", Duration::ZERO));
+        assert_eq!(none.at, none.tick);
+    }
+
+    #[test]
+    fn ticks_that_were_missed_are_one_with_any_delay() {
+        let hourly = Schedule::from_str("0 0 * * * *").unwrap();
         let delay = Delay { most: HALF_A_MINUTE, place: u32::MAX };
-        let first = due(&quick, Europe::Berlin, delay, at("2026-11-24T08:00:00Z")).unwrap();
-        assert_eq!(first.since(at("2026-11-24T08:00:00Z")).as_millis(), 199, "the tick of now");
-        let none = Delay::of("acme", "reconcile", Duration::ZERO);
-        let exact = due(&quick, Europe::Berlin, none, at("2026-11-24T08:00:00Z"));
-        assert_eq!(exact, Some(at("2026-11-24T08:00:02Z")));
+        let due = |served| due(&hourly, Europe::Berlin, delay, served).unwrap();
+        let missed = due(at("2026-11-24T08:30:00Z"));
+        let next = due(missed.served(at("2026-11-26T12:20:00Z")));
+        assert_eq!(next.tick, at("2026-11-26T13:00:00Z"));
+        // Up again between a tick and its delay: that one still comes.
+        let next = due(missed.served(at("2026-11-26T12:00:10Z")));
+        assert_eq!(next.tick, at("2026-11-26T12:00:00Z"));
     }
 
     #[test]
     fn a_delayed_tick_is_not_lost_over_the_changes_of_clocks() {
         let daily = Schedule::from_str("0 30 2 * * *").unwrap();
         let delay = Delay { most: HALF_A_MINUTE, place: u32::MAX };
+        let due = |served| due(&daily, Europe::Berlin, delay, served).unwrap();
         for (night, expected) in [
             // The gap of spring: due when the clocks have moved.
             ("2026-03-28T12:00:00Z", ["2026-03-29T01:00:29.999Z", "2026-03-30T00:30:29.999Z"]),
             // The double hour of autumn: once.
             ("2026-10-24T12:00:00Z", ["2026-10-25T00:30:29.999Z", "2026-10-26T01:30:29.999Z"]),
         ] {
-            let first = due(&daily, Europe::Berlin, delay, at(night)).unwrap();
-            let second = due(&daily, Europe::Berlin, delay, first).unwrap();
-            assert_eq!([first, second].map(|at| at.to_rfc3339()), expected);
+            let first = due(at(night));
+            let second = due(first.served(first.at));
+            assert_eq!([first, second].map(|due| due.at.to_rfc3339()), expected);
         }
     }
 
     proptest! {
-        #[test]
-        fn whatever_the_delay_each_tick_is_due_once(
-            millis in 1_767_225_600_000_i64..1_798_761_600_000,
-            place in 0_u32..,
-        ) {
-            let schedule = Schedule::from_str("0 0,5,7 * * * *").unwrap();
-            let delay = Delay { most: HALF_A_MINUTE, place };
-            let mut last = Timestamp(millis);
-            for _ in 0..6 {
-                let at = due(&schedule, Europe::Berlin, delay, last).unwrap();
-                prop_assert!(at > last);
-                let tick = next(&schedule, Europe::Berlin, at - HALF_A_MINUTE).unwrap();
-                prop_assert!(at >= tick && at.since(tick) <= HALF_A_MINUTE);
-                last = at;
-            }
-        }
-
         #[test]
         fn the_next_tick_is_later_and_nothing_lies_between(
             millis in 1_767_225_600_000_i64..1_798_761_600_000,
