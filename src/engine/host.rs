@@ -36,6 +36,7 @@ impl Host {
     }
 
     /// The same organization, whose reads are counted on `meter`: calls of others are not.
+    #[must_use]
     pub fn metered(&self, meter: &zoho::Meter) -> Self {
         let account = Arc::new(self.account.metered(meter));
         Self {

@@ -88,6 +88,7 @@ impl Account {
 
     /// The same account, whose calls are counted on `meter`: connection, token and budgets are
     /// shared.
+    #[must_use]
     pub fn metered(&self, meter: &Meter) -> Self {
         Self {
             http: self.http.clone(),

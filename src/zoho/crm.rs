@@ -59,6 +59,7 @@ impl Client {
     }
 
     /// The same client, reading through another account of the same credential.
+    #[must_use]
     pub fn through(&self, account: &Arc<Account>) -> Self {
         Self { account: Arc::clone(account), base: self.base.clone() }
     }

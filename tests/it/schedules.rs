@@ -61,6 +61,7 @@ async fn a_tick_that_comes_during_a_run_is_skipped_and_counted() {
     let bridge = every_hour("").start().await;
     let desk = Desk::Schedule(OrgId::new("birch"));
     bridge.step(&desk).await;
+    bridge.clock.advance(HALF_A_MINUTE);
     bridge.resync(json!({ "organization": "birch" })).await;
     for skipped in 1..=2 {
         bridge.clock.advance(HOUR);
