@@ -8,6 +8,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
+use crate::domain::Timestamp;
 use crate::engine::{Desk, Engine, Step};
 use crate::zoho::Account;
 
@@ -26,9 +27,6 @@ const FAILURES_MAX: u32 = 30;
 
 /// How often refused requests are written.
 const FLUSH_EVERY: Duration = Duration::from_secs(1);
-
-/// How often old rows are forgotten.
-const PRUNE_EVERY: Duration = Duration::from_hours(1);
 
 type Tasks = JoinSet<anyhow::Result<&'static str>>;
 
@@ -145,18 +143,32 @@ async fn flush(
     }
 }
 
+/// Waits until then; for ever, when that never comes.
+async fn until(clock: &dyn Clock, due: Option<Timestamp>) {
+    match due {
+        Some(due) => clock.wait_until(due).await,
+        None => std::future::pending().await,
+    }
+}
+
 async fn prune(
     engine: Engine,
     clock: Arc<dyn Clock>,
     stop: CancellationToken,
 ) -> anyhow::Result<&'static str> {
-    loop {
-        if let Err(error) = engine.prune().await {
-            tracing::error!(%error, "old rows were not forgotten");
-        }
+    while !stop.is_cancelled() {
+        let due = match engine.tick_prune().await {
+            Ok(Step::Worked) => continue,
+            Ok(Step::Idle(due)) => due,
+            Err(error) => {
+                tracing::error!(%error, "old rows were not forgotten");
+                Some(clock.now() + LOOK_EVERY)
+            }
+        };
         tokio::select! {
-            () = stop.cancelled() => return Ok("housekeeping"),
-            () = clock.wait_until(clock.now() + PRUNE_EVERY) => {}
+            () = stop.cancelled() => {}
+            () = until(clock.as_ref(), due) => {}
         }
     }
+    Ok("housekeeping")
 }

@@ -113,7 +113,8 @@ pub(super) const INVITATIONS: &[&str] = &[
     "join_url",
 ];
 /// `[schedule]`
-pub(super) const SCHEDULE: &[&str] = &["time_zone", "reconcile", "poll_plan", "digest"];
+pub(super) const SCHEDULE: &[&str] =
+    &["time_zone", "reconcile", "poll_plan", "digest", "prune", "jitter"];
 /// `[mail]`
 pub(super) const MAIL: &[&str] =
     &["smtp", "user", "password", "from", "reply_to", "admins", "per_hour"];

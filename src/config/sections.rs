@@ -312,6 +312,10 @@ pub struct Schedule {
     pub poll_plan: cron::Schedule,
     /// `digest`
     pub digest: Option<cron::Schedule>,
+    /// `prune`
+    pub prune: cron::Schedule,
+    /// `jitter`
+    pub jitter: Duration,
 }
 
 /// `[mail]`

@@ -25,6 +25,13 @@ const REMINDERS_MAX: u32 = 20;
 
 const RECONCILE_DEFAULT: &str = "0 */15 * * * *";
 const POLL_PLAN_DEFAULT: &str = "0 5 * * * *";
+/// Once a day, when few people work and no clock change falls.
+const PRUNE_DEFAULT: &str = "0 40 3 * * *";
+
+/// How far the organizations' ticks are spread, where the file does not say.
+const JITTER_DEFAULT: Duration = Duration::from_secs(30);
+/// Most of it: a tick must still be known by its time.
+const JITTER_MAX: Duration = Duration::from_mins(10);
 
 /// `[guard]`
 pub(super) fn read_guard(section: &Section<'_>) -> Guard {
@@ -89,7 +96,16 @@ pub(super) fn read_schedule(section: &Section<'_>) -> Option<Schedule> {
     let reconcile = cron_or("reconcile", RECONCILE_DEFAULT);
     let poll_plan = cron_or("poll_plan", POLL_PLAN_DEFAULT);
     let digest = section.optional("digest", expression);
-    Some(Schedule { time_zone, reconcile: reconcile?, poll_plan: poll_plan?, digest })
+    let prune = cron_or("prune", PRUNE_DEFAULT);
+    let jitter = section.or("jitter", JITTER_DEFAULT, leaf::duration(Duration::ZERO..=JITTER_MAX));
+    Some(Schedule {
+        time_zone,
+        reconcile: reconcile?,
+        poll_plan: poll_plan?,
+        digest,
+        prune: prune?,
+        jitter,
+    })
 }
 
 fn time_zone(value: &DeValue<'_>) -> Result<Tz, String> {

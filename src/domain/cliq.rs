@@ -1,9 +1,8 @@
 //! The Cliq side: users as Cliq lists them, how they are told apart, and a complete listing.
 
-use std::collections::BTreeMap;
-
 use super::email::Email;
 use super::ids::{CliqId, Zuid};
+use super::index::Index;
 
 /// Where a Cliq row stands, from its `status` or from the pass that listed it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,61 +50,56 @@ pub enum Class {
 /// Every user of one organization's Cliq, complete by construction.
 #[derive(Clone, Debug, Default)]
 pub struct Directory {
-    users: BTreeMap<CliqId, CliqUser>,
-    by_zuid: BTreeMap<Zuid, CliqId>,
-    by_email: BTreeMap<Email, Vec<CliqId>>,
+    /// In the order of their ids.
+    users: Vec<CliqUser>,
+    by_account: Index,
+    by_email: Index,
     pages: usize,
 }
 
 impl Directory {
     /// Builds the directory from the rows of all finished passes. A row listed by several passes
     /// is one row; the later pass's presence wins when it is known.
-    pub fn complete(rows: Vec<CliqUser>, pages: usize) -> Self {
-        let mut directory = Self { pages, ..Self::default() };
-        for row in rows {
-            match directory.users.get_mut(&row.id) {
-                Some(seen) if row.presence != Presence::Unknown => *seen = row,
-                Some(_) => {}
-                None => {
-                    directory.users.insert(row.id.clone(), row);
-                }
+    pub fn complete(mut users: Vec<CliqUser>, pages: usize) -> Self {
+        // Stable: rows of one id stay in the order of the passes.
+        users.sort_by(|one, other| one.id.cmp(&other.id));
+        users.dedup_by(|later, kept| {
+            let same = later.id == kept.id;
+            if same && later.presence != Presence::Unknown {
+                std::mem::swap(later, kept);
             }
-        }
-        for user in directory.users.values() {
-            if let Some(zuid) = &user.zuid {
-                directory.by_zuid.insert(zuid.clone(), user.id.clone());
-            }
-            if let Some(email) = &user.email {
-                directory.by_email.entry(email.clone()).or_default().push(user.id.clone());
-            }
-        }
-        directory
+            same
+        });
+        users.shrink_to_fit();
+        let by_account = Index::of(&users, account);
+        let by_email = Index::of(&users, address);
+        Self { users, by_account, by_email, pages }
     }
 
     /// The row with this id.
     pub fn get(&self, id: &CliqId) -> Option<&CliqUser> {
-        self.users.get(id)
+        self.by_id(id.as_str())
+    }
+
+    fn by_id(&self, id: &str) -> Option<&CliqUser> {
+        let at = self.users.binary_search_by(|user| user.id.as_str().cmp(id)).ok()?;
+        self.users.get(at)
     }
 
     /// The row whose zuid or id is this account.
     pub fn by_zuid(&self, zuid: &Zuid) -> Option<&CliqUser> {
-        self.by_zuid
-            .get(zuid)
-            .and_then(|id| self.users.get(id))
-            .or_else(|| self.users.get(&CliqId::new(zuid.as_str())))
+        let found = self.by_account.find(&self.users, zuid.as_str(), account).next_back();
+        found.or_else(|| self.by_id(zuid.as_str()))
     }
 
     /// All rows with this address; more than one is a conflict.
     pub fn by_email(&self, email: &Email) -> Vec<&CliqUser> {
-        self.by_email
-            .get(email)
-            .map(|ids| ids.iter().filter_map(|id| self.users.get(id)).collect())
-            .unwrap_or_default()
+        self.by_email.find(&self.users, email.as_str(), address).collect()
     }
 
     /// All rows, in the order of their ids.
     pub fn iter(&self) -> impl Iterator<Item = &CliqUser> {
-        self.users.values()
+        self.users.iter()
     }
 
     /// How many rows there are.
@@ -122,4 +116,12 @@ impl Directory {
     pub fn pages(&self) -> usize {
         self.pages
     }
+}
+
+fn account(user: &CliqUser) -> Option<&str> {
+    user.zuid.as_ref().map(Zuid::as_str)
+}
+
+fn address(user: &CliqUser) -> Option<&str> {
+    user.email.as_ref().map(Email::as_str)
 }

@@ -1,9 +1,8 @@
 //! The CRM side: users as CRM lists them, and a listing that is complete by construction.
 
-use std::collections::BTreeMap;
-
 use super::email::Email;
 use super::ids::{CrmUserId, Zuid};
+use super::index::Index;
 use super::time::Timestamp;
 
 /// What CRM says of a user's account (contract section 3.1, design section 11 "Identity").
@@ -59,9 +58,14 @@ impl CrmUser {
 
 /// Every user of one organization's CRM. It can be made only from a finished listing (rule 5 of
 /// the design), so its silence about somebody means something.
+///
+/// A million users are kept once; what finds them by account or address is numbers.
 #[derive(Clone, Debug, Default)]
 pub struct Roster {
-    users: BTreeMap<CrmUserId, CrmUser>,
+    /// In the order of their ids.
+    users: Vec<CrmUser>,
+    by_account: Index,
+    by_email: Index,
     pages: usize,
 }
 
@@ -75,25 +79,45 @@ impl Roster {
     ///
     /// # Errors
     /// [`Repeated`] when an id occurs twice; such a listing proves nothing.
-    pub fn complete(users: Vec<CrmUser>, pages: usize) -> Result<Self, Repeated> {
-        let mut map = BTreeMap::new();
-        for user in users {
-            let id = user.id.clone();
-            if map.insert(id.clone(), user).is_some() {
-                return Err(Repeated(id.to_string()));
-            }
+    pub fn complete(mut users: Vec<CrmUser>, pages: usize) -> Result<Self, Repeated> {
+        users.sort_unstable_by(|one, other| one.id.cmp(&other.id));
+        let twice = users.windows(2).find_map(|pair| match pair {
+            [one, other] if one.id == other.id => Some(one.id.to_string()),
+            _ => None,
+        });
+        if let Some(id) = twice {
+            return Err(Repeated(id));
         }
-        Ok(Self { users: map, pages })
+        users.shrink_to_fit();
+        let (by_account, by_email) = (Index::of(&users, account), Index::of(&users, address));
+        Ok(Self { users, by_account, by_email, pages })
     }
 
     /// The row with this id, if the organization has one.
     pub fn get(&self, id: &CrmUserId) -> Option<&CrmUser> {
-        self.users.get(id)
+        let at = self.users.binary_search_by(|user| user.id.cmp(id)).ok()?;
+        self.users.get(at)
     }
 
     /// All rows, in the order of their ids.
     pub fn iter(&self) -> impl Iterator<Item = &CrmUser> {
-        self.users.values()
+        self.users.iter()
+    }
+
+    /// The rows with this Zoho account, in the order of their ids.
+    pub fn by_account<'a>(&'a self, wanted: &str) -> impl Iterator<Item = &'a CrmUser> + use<'a> {
+        self.by_account.find(&self.users, wanted, account)
+    }
+
+    /// The rows with this address, in the order of their ids.
+    pub fn by_email<'a>(&'a self, email: &Email) -> impl Iterator<Item = &'a CrmUser> + use<'a> {
+        self.by_email.find(&self.users, email.as_str(), address)
+    }
+
+    /// Rows that share an account or an address, in groups of two or more.
+    pub fn namesakes(&self) -> impl Iterator<Item = Vec<&CrmUser>> {
+        let accounts = self.by_account.groups(&self.users, account);
+        accounts.chain(self.by_email.groups(&self.users, address))
     }
 
     /// How many rows there are.
@@ -110,4 +134,12 @@ impl Roster {
     pub fn pages(&self) -> usize {
         self.pages
     }
+}
+
+fn account(user: &CrmUser) -> Option<&str> {
+    user.zuid.as_ref().map(Zuid::as_str)
+}
+
+fn address(user: &CrmUser) -> Option<&str> {
+    user.email.as_ref().map(Email::as_str)
 }

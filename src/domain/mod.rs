@@ -13,6 +13,7 @@ pub mod delivery;
 pub mod email;
 pub mod failure;
 pub mod ids;
+mod index;
 pub mod join;
 pub mod letter;
 pub mod membership;

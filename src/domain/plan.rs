@@ -205,10 +205,10 @@ pub struct Plan {
     pub ruling: Ruling,
     /// What was counted.
     pub counts: Counts,
-    /// Calls that reading took.
-    pub calls_used: usize,
-    /// Calls that reading needed.
-    pub calls_needed: usize,
+    /// Calls that reading took, repeated ones included.
+    pub calls_used: u32,
+    /// The fewest calls that reading needed.
+    pub calls_needed: u32,
     /// SHA-256 over the canonical form, lower-case hex: two looks at the same world agree.
     pub checksum: String,
 }

@@ -8,7 +8,9 @@ use super::{Engine, Host};
 use crate::domain::letter::Notice;
 use crate::domain::membership::{Membership, State};
 use crate::domain::{CrmUserId, HintKind, Lane, Operation, OrgId, PortalVerb, Standing, Timestamp};
-use crate::logic::plan::{Decision, Facts, Matched, Step, Verdict, matching, of_ledger, plan_one};
+use crate::logic::plan::{
+    Decision, Facts, Matched, Step, Verdict, is_claimed, matching, of_ledger, plan_one,
+};
 use crate::store::audit::{self, Entry};
 use crate::store::outbox::{self, Cause, NewAction, Wish};
 use crate::store::{StoreError, Tx, hints, ledger, orgs};
@@ -185,9 +187,9 @@ impl Engine {
             (None, None) => Matched::Nobody,
         };
         let claimed = match (cliq, user) {
-            (Matched::One(row), None) => sides.claims.hold(row),
+            (Matched::One(row), None) => is_claimed(&sides.roster, row),
             (Matched::One(row), Some(user)) => {
-                user.standing != Standing::Active && sides.claims.hold(row)
+                user.standing != Standing::Active && is_claimed(&sides.roster, row)
             }
             _ => false,
         };

@@ -24,6 +24,7 @@ use crate::store::audit::{self, Entry};
 use crate::store::outbox::Cause;
 use crate::store::runs::{self, Prints, Run};
 use crate::store::{StoreError, Tx, orgs};
+use crate::zoho::Meter;
 
 /// How long a held run can be approved: as long as the guard's window is by default. What is older was
 /// decided about another world.
@@ -143,6 +144,7 @@ impl Engine {
         let turn = self.turn(host.id()).await;
         // A run may have held something else while this one waited for its turn.
         let run = self.approvable(id, checksum).await?;
+        let host = &host.metered(&Meter::default());
         let reading = self.read_again(host, &run).await?;
         let Outlook { plan, closed } = self.look_ahead(host, &reading, None).await?;
         self.compare(&run, checksum, &plan).await?;

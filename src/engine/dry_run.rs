@@ -16,7 +16,7 @@ use crate::domain::plan::Plan;
 use crate::domain::{Failure, OrgId};
 use crate::logic::seal;
 use crate::store::{StoreError, people};
-use crate::zoho::Priority;
+use crate::zoho::{Meter, Priority};
 
 /// What a run writes down of its listings before it plans from them.
 const REHEARSED: &[&str] = &["channels", "internals"];
@@ -66,6 +66,7 @@ impl DryRun {
             rows.collect()
         };
         let sum = |of: fn(&Plan) -> usize| -> usize { self.plans.iter().map(of).sum() };
+        let calls = |of: fn(&Plan) -> u32| -> u32 { self.plans.iter().map(of).sum() };
         let guards = plans.iter().map(|plan| {
             (plan["organization"].as_str().unwrap_or_default().to_owned(), plan["guard"].clone())
         });
@@ -87,8 +88,8 @@ impl DryRun {
                 "actions": sum(|plan| plan.free().count()),
                 "held": sum(|plan| plan.held().count()),
             },
-            "calls_used": sum(|plan| plan.calls_used),
-            "calls_needed": sum(|plan| plan.calls_needed),
+            "calls_used": calls(|plan| plan.calls_used),
+            "calls_needed": calls(|plan| plan.calls_needed),
             "plans": plans, "errors": errors,
         })
     }
@@ -108,6 +109,7 @@ impl Engine {
         let (mut plans, mut failed, mut strangers) = (Vec::new(), Vec::new(), Vec::new());
         for id in organizations {
             let Some(host) = self.host(&id) else { continue };
+            let host = &host.metered(&Meter::default());
             match self.plan_only(host, asked.user.as_deref()).await {
                 Ok(Some(plan)) => plans.push(plan),
                 Ok(None) => strangers.push(nobody(&id)),
@@ -139,7 +141,7 @@ impl Engine {
         let (reading, preview) = match person {
             None => self.preview_everybody(host).await?,
             Some(person) => {
-                let mut reading = self.read_one(host, person, false).await?;
+                let reading = self.read_one(host, person, false).await?;
                 let [user] = reading.people.as_slice() else {
                     if reading.people.is_empty() {
                         return Ok(None);
@@ -148,8 +150,7 @@ impl Engine {
                     return Ok(Some(outlook.plan));
                 };
                 let preview = self.preview_members(host, &reading.sides, Some(user)).await?;
-                reading.calls += preview.calls;
-                (reading, preview)
+                (Reading { calls: host.account.calls(), ..reading }, preview)
             }
         };
         Ok(Some(self.rehearse(host, reading, preview).await?.plan))
@@ -159,7 +160,7 @@ impl Engine {
         let sides = self.list(host, Priority::Run).await?;
         let preview = self.preview_members(host, &sides, None).await?;
         let people = self.everybody(host, &sides).await?;
-        let calls = sides.calls() + preview.calls;
+        let calls = host.account.calls();
         Ok((Reading { sides, people, person: None, calls }, preview))
     }
 

@@ -9,7 +9,7 @@ use super::{Engine, Host};
 use crate::domain::{
     CrmUser, CrmUserId, Directory, Email, Membership, Presence, Roster, Timestamp,
 };
-use crate::logic::plan::{Claims, doubles};
+use crate::logic::plan::doubles;
 use crate::store::{StoreError, ledger};
 use crate::zoho::cliq::Paid;
 use crate::zoho::{CallError, Priority};
@@ -31,8 +31,6 @@ pub(super) struct Sides {
     pub(super) complete: bool,
     /// CRM users who share a person with another active one (G9).
     pub(super) doubles: BTreeSet<CrmUserId>,
-    /// Whose Cliq rows nobody may take away.
-    pub(super) claims: Claims,
     /// Who has a paid licence, where that is looked at.
     pub(super) paid: Option<Paid>,
     /// Complete member lists of mapped channels, where a run has read them.
@@ -43,9 +41,8 @@ pub(super) struct Sides {
 
 impl Sides {
     fn of(roster: Roster, directory: Directory, begun_at: Timestamp) -> Self {
-        let (doubles, claims) = (doubles(&roster), Claims::of(&roster));
-        let (paid, members) = (None, MemberLists::default());
-        Self { roster, directory, complete: true, doubles, claims, paid, members, begun_at }
+        let (doubles, members) = (doubles(&roster), MemberLists::default());
+        Self { roster, directory, complete: true, doubles, paid: None, members, begun_at }
     }
 
     fn one(user: Option<CrmUser>, directory: Directory, begun_at: Timestamp) -> Arc<Self> {
@@ -56,12 +53,6 @@ impl Sides {
     /// Nobody was looked at.
     pub(super) fn nobody(now: Timestamp) -> Self {
         Self { complete: false, ..Self::of(Roster::default(), Directory::default(), now) }
-    }
-
-    /// Calls that the listings took.
-    pub(super) fn calls(&self) -> usize {
-        let paid = self.paid.as_ref().map_or(0, |paid| paid.pages);
-        self.roster.pages() + self.directory.pages() + paid
     }
 }
 

@@ -11,6 +11,7 @@ use crate::domain::{Email, OrgId};
 use crate::zoho;
 
 /// An organization with its clients.
+#[derive(Clone)]
 pub struct Host {
     /// Its configuration.
     pub settings: Organization,
@@ -32,6 +33,18 @@ impl Host {
     /// The organization's id.
     pub fn id(&self) -> &OrgId {
         &self.settings.id
+    }
+
+    /// The same organization, whose reads are counted on `meter`: calls of others are not.
+    #[must_use]
+    pub fn metered(&self, meter: &zoho::Meter) -> Self {
+        let account = Arc::new(self.account.metered(meter));
+        Self {
+            crm: self.crm.through(&account),
+            cliq: self.cliq.through(&account),
+            account,
+            ..self.clone()
+        }
     }
 
     /// Whether this organization is the home of the address (design section 11: a domain match is

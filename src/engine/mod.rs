@@ -268,18 +268,6 @@ impl Engine {
         self.inner.store.ping().await
     }
 
-    /// Forgets what is older than `store.keep_days`.
-    pub async fn prune(&self) -> Result<(), StoreError> {
-        let older_than = self.now() - self.inner.settings.keep;
-        while self
-            .inner
-            .store
-            .write("prune", move |tx| crate::store::prune::chunk(tx, older_than))
-            .await?
-        {}
-        Ok(())
-    }
-
     /// The organization's turn: whoever has it is the only one who reads and queues in a run over it.
     async fn turn(&self, organization: &OrgId) -> Option<tokio::sync::MutexGuard<'_, ()>> {
         match self.inner.claiming.get(&Desk::Runs(organization.clone())) {

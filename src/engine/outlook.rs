@@ -17,6 +17,7 @@ use crate::logic::plan::{Decision, Step, Verdict};
 use crate::logic::seal;
 use crate::store::outbox::{self, Cause};
 use crate::store::{StoreError, Tx};
+use crate::zoho::Calls;
 
 /// What was read, and of whom a plan is to be made.
 #[derive(Clone)]
@@ -27,8 +28,8 @@ pub(super) struct Reading {
     pub(super) people: Vec<CrmUserId>,
     /// The one person, as asked for; `None` is everybody.
     pub(super) person: Option<String>,
-    /// Calls that it took.
-    pub(super) calls: usize,
+    /// What it cost.
+    pub(super) calls: Calls,
 }
 
 /// A plan, and what of it is too much as a whole.
@@ -381,9 +382,8 @@ fn finished(
         lines,
         ruling,
         counts,
-        calls_used: reading.calls,
-        // Without a failed page every call that was made was needed.
-        calls_needed: reading.calls,
+        calls_used: reading.calls.used,
+        calls_needed: reading.calls.needed,
         checksum,
     }
 }

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::apply::Look;
 use super::facts::{ReadError, Sides};
@@ -19,7 +19,7 @@ use crate::logic::seal;
 use crate::store::outbox::Cause;
 use crate::store::runs::{self, Note, Run};
 use crate::store::{StoreError, ledger, orgs};
-use crate::zoho::Priority;
+use crate::zoho::{Calls, Meter, Priority};
 
 /// People planned in one transaction.
 const PEOPLE_PER_TRANSACTION: usize = 200;
@@ -119,6 +119,7 @@ impl Engine {
             self.inner.store.write("claim run", move |tx| runs::claim(tx, &id, boot, now)).await?;
         let Some(run) = claimed else { return Ok(Step::Idle(None)) };
         tracing::info!(run = %run.id, %organization, person = run.person.is_some(), "run begins");
+        let host = &host.metered(&Meter::default());
         let result = match &run.person {
             None => self.run_everybody(host, &run).await,
             Some(person) => self.run_one(host, &run, person).await,
@@ -167,11 +168,10 @@ impl Engine {
         run: &Run,
     ) -> Result<Reading, ReadError> {
         let sides = self.list(host, Priority::Run).await?;
-        let channel_calls = self.read_members(host, run, &sides).await?;
+        self.read_members(host, run, &sides).await?;
         self.note_listing(host, &sides).await?;
         let people = self.everybody(host, &sides).await?;
-        let calls = sides.calls() + channel_calls;
-        Ok(Reading { sides, people, person: None, calls })
+        Ok(Reading { sides, people, person: None, calls: host.account.calls() })
     }
 
     /// Everybody whom CRM or the ledger knows, in the order of the ids.
@@ -191,7 +191,7 @@ impl Engine {
         if reading.people.is_empty() {
             // Asked of every organization, most of them need not know the person.
             let state = if run.parent.is_some() { RunState::Done } else { RunState::Failed };
-            let counts = json!({ "calls_used": reading.calls, "calls_needed": reading.calls });
+            let counts = noted_calls(reading.calls);
             let note = Note {
                 state,
                 counts: counts.to_string(),
@@ -226,10 +226,10 @@ impl Engine {
                 self.note_good_read(host).await?;
             }
             if sides.roster.get(&user).is_some() || !known.is_empty() {
-                let mut calls = 2;
                 if notes {
-                    calls += self.read_members_of(host, &sides, &user).await?;
+                    self.read_members_of(host, &sides, &user).await?;
                 }
+                let calls = host.account.calls();
                 return Ok(Reading { sides, people: vec![user], person, calls });
             }
         }
@@ -248,11 +248,10 @@ impl Engine {
             })
             .map(|user| user.id.clone())
             .collect();
-        let mut calls = sides.calls();
         if let (true, [user]) = (notes, people.as_slice()) {
-            calls += self.read_members_of(host, &sides, user).await?;
+            self.read_members_of(host, &sides, user).await?;
         }
-        Ok(Reading { sides, people, person, calls })
+        Ok(Reading { sides, people, person, calls: host.account.calls() })
     }
 
     /// Makes the plan, then queues what nothing holds back in a few transactions.
@@ -392,9 +391,17 @@ impl Engine {
         if let Failure::Unauthorized { detail } = &failure {
             self.quarantine(host, detail).await?;
         }
+        let mut calls = host.account.calls();
+        if run.person.is_none() {
+            // A listing that did not end tells no size: the last one that did stands for it.
+            let id = host.id().clone();
+            let known = self.inner.store.read(move |tx| orgs::state(tx, &id)).await?;
+            let pages = known.crm_pages.unwrap_or(0) + known.cliq_pages.unwrap_or(0);
+            calls.needed = calls.needed.max(pages);
+        }
         let note = Note {
             state: RunState::Failed,
-            counts: "{}".to_owned(),
+            counts: noted_calls(calls).to_string(),
             held: "[]".to_owned(),
             error: Some(failure.to_string()),
             plan: None,
@@ -417,4 +424,9 @@ fn hold_the_rest(plan: &mut Plan, mut held: BTreeMap<CrmUserId, String>) {
     for line in &mut plan.lines {
         line.hold = line.hold.take().or(held.get(&line.crm_user_id).cloned().map(Hold::Guard));
     }
+}
+
+/// What reading cost, as a run's row keeps it.
+fn noted_calls(calls: Calls) -> Value {
+    json!({ "calls_used": calls.used, "calls_needed": calls.needed })
 }

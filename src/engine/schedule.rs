@@ -1,15 +1,23 @@
-//! What the schedules ask for: reconciliation, the plan poll, the digest, the CRM watch.
+//! What the schedules ask for: reconciliation, the plan poll, the digest, the CRM watch, and the
+//! pruning of the store.
 //!
 //! Each organization has its own ticks, so that one that hangs delays no other. A tick missed while
 //! the daemon was down runs once; one that comes while its last run still goes is skipped and
 //! counted; a schedule that never ran does not fire at start. Deliberately absent: cron's
-//! arithmetic, which is `logic::schedule`.
+//! arithmetic and the delays, which are `logic::schedule`; the invitation clock, which knows of each
+//! invitation when it is due.
 
 use super::{Asked, Engine, Host, Step};
 use crate::domain::run::Trigger;
 use crate::domain::{OrgId, Timestamp};
-use crate::logic::schedule;
-use crate::store::{StoreError, runs, ticks};
+use crate::logic::schedule::{self, Delay, Due};
+use crate::store::{StoreError, prune, runs, ticks};
+
+/// The stored word of the reconciliation.
+pub(super) const RECONCILE: &str = "reconcile";
+
+/// Whose jobs of the whole store are.
+const EVERYBODY: &str = "";
 
 /// A job with a schedule of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,17 +25,20 @@ enum Job {
     Reconcile,
     PollPlan,
     Digest,
+    Prune,
 }
 
 impl Job {
-    const ALL: [Self; 3] = [Self::PollPlan, Self::Reconcile, Self::Digest];
+    /// Those that each organization has.
+    const OF_ORGANIZATIONS: [Self; 3] = [Self::PollPlan, Self::Reconcile, Self::Digest];
 
     /// The word stored.
     fn as_str(self) -> &'static str {
         match self {
-            Self::Reconcile => "reconcile",
+            Self::Reconcile => RECONCILE,
             Self::PollPlan => "poll_plan",
             Self::Digest => "digest",
+            Self::Prune => "prune",
         }
     }
 }
@@ -37,37 +48,56 @@ impl Engine {
     pub(super) async fn tick_schedule(&self, organization: &OrgId) -> Result<Step, StoreError> {
         let Some(host) = self.host(organization) else { return Ok(Step::Idle(None)) };
         let mut next: Option<Timestamp> = self.keep_watch(host).await?;
-        for job in Job::ALL {
-            let Some(at) = self.due(organization, job).await? else { continue };
-            if at <= self.now() {
-                self.carry_out(host, job).await?;
+        for job in Job::OF_ORGANIZATIONS {
+            let Some(due) = self.due(organization.as_str(), job).await? else { continue };
+            if due.at <= self.now() {
+                self.carry_out(host, job, due).await?;
                 return Ok(Step::Worked);
             }
-            next = next.into_iter().chain([at]).min();
+            next = next.into_iter().chain([due.at]).min();
         }
         Ok(Step::Idle(next))
     }
 
-    /// When the job is due: the first of its times after it last ran.
-    async fn due(&self, organization: &OrgId, job: Job) -> Result<Option<Timestamp>, StoreError> {
+    /// Forgets what is older than `store.keep_days`, if it is time to. Answers when it is the next
+    /// time; `None` is never.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn tick_prune(&self) -> Result<Step, StoreError> {
+        let next = self.due(EVERYBODY, Job::Prune).await?;
+        let Some(due) = next.filter(|due| due.at <= self.now()) else {
+            return Ok(Step::Idle(next.map(|due| due.at)));
+        };
+        let older_than = self.now() - self.inner.settings.keep;
+        while self.inner.store.write("prune", move |tx| prune::chunk(tx, older_than)).await? {}
+        self.ticked(EVERYBODY, Job::Prune, due.served(self.now()), false).await?;
+        Ok(Step::Worked)
+    }
+
+    /// When the job is due: the first of its ticks that has not had its turn.
+    async fn due(&self, organization: &str, job: Job) -> Result<Option<Due>, StoreError> {
         let settings = &self.inner.settings.schedule;
         let times = match job {
             Job::Reconcile => Some(&settings.reconcile),
             Job::PollPlan => Some(&settings.poll_plan),
             Job::Digest => settings.digest.as_ref(),
+            Job::Prune => Some(&settings.prune),
         };
         let Some(times) = times else { return Ok(None) };
-        let (id, now) = (organization.clone(), self.now());
-        let last = self
-            .inner
-            .store
-            .write("tick", move |tx| ticks::last(tx, id.as_str(), job.as_str(), now))
-            .await?;
+        let (id, now) = (organization.to_owned(), self.now());
+        let known = self.inner.store.read(move |tx| ticks::last(tx, &id, job.as_str())).await?;
+        if known.is_none() {
+            // A schedule that never ran does not fire at start: it counts from now on.
+            self.ticked(organization, job, now, false).await?;
+        }
+        let delay = Delay::of(organization, job.as_str(), settings.jitter);
         // A clock that was set back must not silence the schedule until it has caught up.
-        Ok(schedule::next(times, settings.time_zone, last.min(now)))
+        let last = known.map_or(now, |last| last.min(now));
+        Ok(schedule::due(times, settings.time_zone, delay, last))
     }
 
-    async fn carry_out(&self, host: &Host, job: Job) -> Result<(), StoreError> {
+    async fn carry_out(&self, host: &Host, job: Job, due: Due) -> Result<(), StoreError> {
         let skipped = match job {
             Job::Reconcile => !self.reconcile(host.id()).await?,
             Job::PollPlan => {
@@ -79,11 +109,25 @@ impl Engine {
                 self.digest(host).await?;
                 false
             }
+            // Nobody's own.
+            Job::Prune => return Ok(()),
         };
-        let (id, now) = (host.id().clone(), self.now());
+        // Ticks that came while it was carried out are skipped too.
+        self.ticked(host.id().as_str(), job, due.served(self.now()), skipped).await
+    }
+
+    /// Notes up to when the job's ticks have had their turn.
+    async fn ticked(
+        &self,
+        organization: &str,
+        job: Job,
+        served: Timestamp,
+        skipped: bool,
+    ) -> Result<(), StoreError> {
+        let id = organization.to_owned();
         self.inner
             .store
-            .write("tick", move |tx| ticks::note(tx, id.as_str(), job.as_str(), now, skipped))
+            .write("tick", move |tx| ticks::note(tx, &id, job.as_str(), served, skipped))
             .await
     }
 

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::schedule::RECONCILE;
 use super::subscription::access_of;
 use super::{Engine, Host};
 use crate::domain::membership::Membership;
@@ -12,7 +13,7 @@ use crate::store::inbox::{self, DeliveryView};
 use crate::store::ledger::{self, Filter};
 use crate::store::plans::{self, Plans};
 use crate::store::runs::{self, Run};
-use crate::store::{StoreError, audit, hints, orgs, outbox};
+use crate::store::{StoreError, audit, hints, orgs, outbox, ticks};
 
 /// The state of the whole.
 #[derive(Clone, Debug, Serialize)]
@@ -65,6 +66,8 @@ pub struct OrganizationStatus {
     pub quarantine: Option<Value>,
     /// Endpoint groups that Zoho has locked, with the end of each lock.
     pub locks: Vec<Value>,
+    /// Scheduled reconciliations that were not begun because one was still going on.
+    pub skipped_ticks: u64,
     /// Memberships by state.
     pub memberships: std::collections::BTreeMap<String, i64>,
 }
@@ -171,6 +174,7 @@ impl Engine {
                                 })
                             })
                             .collect(),
+                        skipped_ticks: ticks::skipped(tx, host.id().as_str(), RECONCILE)?,
                         memberships: memberships
                             .iter()
                             .filter(|(organization, _, _)| organization == host.id().as_str())

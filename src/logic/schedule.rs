@@ -3,28 +3,92 @@
 //! The rules are those of Vixie's cron. A schedule that names its hours means the clock on the
 //! wall: a time that the clocks skip is due when they have moved, a time that they show twice is
 //! due the first time only. A schedule of every hour means intervals: it is due whenever the clock
-//! shows one of its times. Deliberately absent: waiting, and what a missed tick is worth.
+//! shows one of its times. Each job of each organization begins a little after its tick, always the
+//! same little. Deliberately absent: waiting, and what a missed tick is worth.
 
-use chrono::{DateTime, MappedLocalTime, NaiveDateTime, TimeDelta, TimeZone as _};
+use std::time::Duration;
+
+use chrono::{
+    DateTime, MappedLocalTime, NaiveDateTime, Offset as _, TimeDelta, TimeZone as _, Utc,
+};
 use chrono_tz::Tz;
 use cron::{Schedule, TimeUnitSpec as _};
+use sha2::{Digest as _, Sha256};
 
 use crate::domain::Timestamp;
 
 /// Widest change of clocks that is followed, minutes. Known ones are of 20 to 120 minutes.
 const CHANGE_MAX_MINUTES: i64 = 180;
 
+/// The part of the time between two ticks that a delay takes at most, as a divisor: a schedule of
+/// every second keeps its seconds.
+const DELAY_PART: u32 = 10;
+
+/// How long after its tick a job of one organization begins. It is the same at every tick, and
+/// another for every organization and job, so that forty organizations do not ask Zoho for their
+/// first page in the same second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Delay {
+    most: Duration,
+    /// Parts of 2^32.
+    place: u32,
+}
+
+impl Delay {
+    /// The delay of this job of this organization, at most `most` (`schedule.jitter`).
+    pub fn of(organization: &str, job: &str, most: Duration) -> Self {
+        let hash = Sha256::new().chain_update(job).chain_update([0]).chain_update(organization);
+        let place =
+            hash.finalize().iter().take(4).fold(0, |place, byte| place << 8 | u32::from(*byte));
+        Self { most, place }
+    }
+
+    fn after(self, until_next: Duration) -> Duration {
+        let most = self.most.min(until_next / DELAY_PART).as_millis();
+        let millis = most.saturating_mul(u128::from(self.place)) >> 32;
+        Duration::from_millis(u64::try_from(millis).unwrap_or_default())
+    }
+}
+
+/// When a job is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Due {
+    /// The time that the expression names.
+    pub tick: Timestamp,
+    /// When the job begins: a little later.
+    pub at: Timestamp,
+}
+
+impl Due {
+    /// Up to which tick the job is served when it begins at `now`: one that was missed by days stands
+    /// for all that were.
+    pub fn served(self, now: Timestamp) -> Timestamp {
+        now - self.at.since(self.tick)
+    }
+}
+
+/// When a job is due whose ticks up to `served` have had their turn; `None` when never again.
+pub fn due(schedule: &Schedule, zone: Tz, delay: Delay, served: Timestamp) -> Option<Due> {
+    let tick = next(schedule, zone, served)?;
+    let following = next(schedule, zone, tick);
+    let until_next = following.map_or(Duration::MAX, |following| following.since(tick));
+    Some(Due { tick, at: tick + delay.after(until_next) })
+}
+
 /// The first instant strictly after `after` at which `schedule` is due in `zone`; `None` when it
 /// is never due again.
 pub fn next(schedule: &Schedule, zone: Tz, after: Timestamp) -> Option<Timestamp> {
     let after = after.to_utc();
     let is_interval = schedule.hours().is_all();
-    // The schedule is asked in wall time, which has no changes. Beginning a little earlier finds
-    // the times whose second showing is still to come.
-    let wall = after
-        .with_timezone(&zone)
-        .naive_local()
-        .checked_sub_signed(TimeDelta::minutes(CHANGE_MAX_MINUTES))?;
+    // The schedule is asked in wall time, which has no changes. Where the clocks change, beginning a
+    // little earlier finds the times whose second showing is still to come.
+    let mut wall = after.with_timezone(&zone).naive_local();
+    let window = TimeDelta::minutes(CHANGE_MAX_MINUTES);
+    let (before, later) = (after.checked_sub_signed(window)?, after.checked_add_signed(window)?);
+    let offset = |at: &DateTime<Utc>| zone.offset_from_utc_datetime(&at.naive_utc()).fix();
+    if offset(&before) != offset(&later) {
+        wall -= window;
+    }
     let mut best: Option<DateTime<Tz>> = None;
     for candidate in schedule.after(&wall.and_utc()) {
         let (first, second) = showings(candidate.naive_utc(), zone, is_interval);
@@ -70,7 +134,7 @@ mod tests {
     use cron::Schedule;
     use proptest::prelude::*;
 
-    use super::next;
+    use super::{Delay, due, next};
     use crate::domain::Timestamp;
 
     fn at(text: &str) -> Timestamp {
@@ -128,6 +192,67 @@ mod tests {
     fn a_schedule_that_never_comes_has_no_next() {
         let never = Schedule::from_str("0 0 0 30 2 *").unwrap();
         assert_eq!(next(&never, Europe::Berlin, at("2026-01-01T00:00:00Z")), None);
+    }
+
+    const HALF_A_MINUTE: Duration = Duration::from_secs(30);
+
+    #[test]
+    fn forty_organizations_begin_in_many_seconds_and_each_always_in_the_same() {
+        let schedule = Schedule::from_str("0 */15 * * * *").unwrap();
+        let mut seconds = std::collections::BTreeSet::new();
+        for number in 0..40 {
+            let delay = Delay::of(&format!("org-{number}"), "reconcile", HALF_A_MINUTE);
+            let due = |served| due(&schedule, Europe::Berlin, delay, served).unwrap();
+            let first = due(at("2026-11-24T08:01:00Z"));
+            assert_eq!(first.tick, at("2026-11-24T08:15:00Z"));
+            assert!(first.at.since(first.tick) <= HALF_A_MINUTE);
+            let second = due(first.served(first.at));
+            assert_eq!(second.at, first.at + Duration::from_mins(15), "once a tick");
+            seconds.insert(first.at.since(first.tick).as_secs());
+        }
+        assert!(seconds.len() >= 15, "{seconds:?}");
+    }
+
+    #[test]
+    fn a_delay_is_a_tenth_of_the_interval_at_most_and_none_when_none_is_wanted() {
+        let quick = Schedule::from_str("*/2 * * * * *").unwrap();
+        let now = at("2026-11-24T08:00:00Z");
+        let late = Delay { most: HALF_A_MINUTE, place: u32::MAX };
+        let due = |delay| due(&quick, Europe::Berlin, delay, now).unwrap();
+        assert_eq!(due(late).at.since(due(late).tick).as_millis(), 199);
+        assert_eq!(due(late).tick, at("2026-11-24T08:00:02Z"), "the tick of now has passed");
+        let none = due(Delay::of("acme", "reconcile", Duration::ZERO));
+        assert_eq!(none.at, none.tick);
+    }
+
+    #[test]
+    fn ticks_that_were_missed_are_one_with_any_delay() {
+        let hourly = Schedule::from_str("0 0 * * * *").unwrap();
+        let delay = Delay { most: HALF_A_MINUTE, place: u32::MAX };
+        let due = |served| due(&hourly, Europe::Berlin, delay, served).unwrap();
+        let missed = due(at("2026-11-24T08:30:00Z"));
+        let next = due(missed.served(at("2026-11-26T12:20:00Z")));
+        assert_eq!(next.tick, at("2026-11-26T13:00:00Z"));
+        // Up again between a tick and its delay: that one still comes.
+        let next = due(missed.served(at("2026-11-26T12:00:10Z")));
+        assert_eq!(next.tick, at("2026-11-26T12:00:00Z"));
+    }
+
+    #[test]
+    fn a_delayed_tick_is_not_lost_over_the_changes_of_clocks() {
+        let daily = Schedule::from_str("0 30 2 * * *").unwrap();
+        let delay = Delay { most: HALF_A_MINUTE, place: u32::MAX };
+        let due = |served| due(&daily, Europe::Berlin, delay, served).unwrap();
+        for (night, expected) in [
+            // The gap of spring: due when the clocks have moved.
+            ("2026-03-28T12:00:00Z", ["2026-03-29T01:00:29.999Z", "2026-03-30T00:30:29.999Z"]),
+            // The double hour of autumn: once.
+            ("2026-10-24T12:00:00Z", ["2026-10-25T00:30:29.999Z", "2026-10-26T01:30:29.999Z"]),
+        ] {
+            let first = due(at(night));
+            let second = due(first.served(first.at));
+            assert_eq!([first, second].map(|due| due.at.to_rfc3339()), expected);
+        }
     }
 
     proptest! {

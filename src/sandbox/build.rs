@@ -24,7 +24,7 @@ use crate::domain::Timestamp;
 
 /// The model at the start.
 pub(super) fn state(world: World, url: &str, now: Timestamp) -> State {
-    let World { organizations, people, crm_users, cliq_users, subscribers, declines } = world;
+    let World { organizations, people, crm_users, cliq_users, subscribers, declines, .. } = world;
     let mut realm = Realm::new(url.to_owned());
     let mut built = BTreeMap::new();
     for entry in &organizations {
@@ -51,10 +51,11 @@ pub(super) fn state(world: World, url: &str, now: Timestamp) -> State {
             }
         }
     }
+    let mut seated = seated(&built);
     for entry in cliq_users {
-        if let Some(organization) = built.get_mut(&entry.organization) {
-            cliq_user(organization, &mut realm, &entry, now);
-        }
+        let Some(organization) = built.get_mut(&entry.organization) else { continue };
+        let fresh = seated.insert((entry.organization.clone(), realm.meet(&entry.email)));
+        cliq_user(organization, &mut realm, &entry, fresh, now);
     }
     for organization in built.values_mut() {
         seat(organization, &realm);
@@ -98,19 +99,29 @@ fn crm_admin(organization: &Organization) -> CrmUserEntry {
     }
 }
 
-/// A Cliq row that the world names: an external one, or more about an internal one.
+/// Who has a Cliq row where: a search of all rows for each would take long for thousands.
+fn seated(built: &BTreeMap<String, Organization>) -> BTreeSet<(String, String)> {
+    let rows = built.iter().flat_map(|(id, organization)| {
+        organization.cliq.iter().map(|row| (id.clone(), row.person.clone()))
+    });
+    rows.collect()
+}
+
+/// A Cliq row that the world names: an external one that is `fresh`, or more about an internal one.
 fn cliq_user(
     organization: &mut Organization,
     realm: &mut Realm,
     entry: &CliqUserEntry,
+    fresh: bool,
     now: Timestamp,
 ) {
     let person = realm.meet(&entry.email);
-    if organization.row(&person).is_none() {
+    if fresh {
         let row = cliq_row(organization, realm, &person, entry.status, now);
         organization.cliq.push(row);
     }
-    if let Some(row) = organization.row_mut(&person) {
+    let row = if fresh { organization.cliq.last_mut() } else { organization.row_mut(&person) };
+    if let Some(row) = row {
         let licence = entry.licence.map(|licence| licence == Licence::Paid);
         row.paid_licence = licence.unwrap_or(row.paid_licence);
         row.marker = entry.marker;

@@ -43,6 +43,7 @@ mod organization_acts;
 mod pages;
 mod paging;
 mod people;
+mod populations;
 mod portal;
 mod router;
 mod server;

@@ -76,8 +76,8 @@ pub(super) fn patch(state: &mut State, email: &str, request: &Request, now: Time
 
 /// The account's address changes, and with it every CRM row that showed it (G2).
 fn readdress(state: &mut State, key: &str, email: &str, now: Timestamp) {
-    let Some(person) = state.realm.people.get_mut(key) else { return };
-    let before = key_of(&std::mem::replace(&mut person.email, email.trim().to_owned()));
+    let Some(before) = state.realm.readdress(key, email) else { return };
+    let before = key_of(&before);
     let mut changed = Vec::new();
     for (org, organization) in &mut state.organizations {
         let rows = organization.crm.values_mut().filter(|row| row.person == key && !row.deleted);

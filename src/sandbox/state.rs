@@ -42,6 +42,8 @@ pub(super) struct State {
 pub(super) struct Realm {
     /// By canonical address at the start; the key stays when an address changes.
     pub(super) people: BTreeMap<String, Person>,
+    /// Keys of people by an address that is theirs now and is not their key.
+    moved: BTreeMap<String, String>,
     pub(super) mails: VecDeque<Mail>,
     pub(super) messages: VecDeque<Message>,
     /// Organizations whose policy forbids working with others (conflict C4, Z20).
@@ -196,6 +198,7 @@ impl Realm {
     pub(super) fn new(url: String) -> Self {
         Self {
             people: BTreeMap::new(),
+            moved: BTreeMap::new(),
             mails: VecDeque::new(),
             messages: VecDeque::new(),
             closed: BTreeSet::new(),
@@ -242,8 +245,16 @@ impl Realm {
         if self.people.contains_key(&wanted) {
             return Some(wanted);
         }
-        let current = |person: &Person| world::key_of(&person.email) == wanted;
-        self.people.iter().find(|(_, person)| current(person)).map(|(key, _)| key.clone())
+        self.moved.get(&wanted).cloned()
+    }
+
+    /// Gives the person another address; answers the earlier one.
+    pub(super) fn readdress(&mut self, key: &str, email: &str) -> Option<String> {
+        let person = self.people.get_mut(key)?;
+        let before = std::mem::replace(&mut person.email, email.trim().to_owned());
+        self.moved.retain(|_, whose| whose != key);
+        self.moved.insert(world::key_of(email), key.to_owned());
+        Some(before)
     }
 
     /// A person without a Zoho account gets one, and with it a home elsewhere (Z20).

@@ -10,6 +10,7 @@ use super::entries::{
     CliqUserEntry, CrmUserEntry, DeclineEntry, MemberEntry, OrganizationEntry, PersonEntry,
     SubscriberEntry,
 };
+use super::populations::{COUNT_MAX, PopulationEntry};
 
 /// The world that the demo plays in, compiled into the binary.
 const DEMO: &str = include_str!("../../config/sandbox/demo.toml");
@@ -33,6 +34,8 @@ pub struct World {
     pub(super) subscribers: Vec<SubscriberEntry>,
     #[serde(default)]
     pub(super) declines: Vec<DeclineEntry>,
+    #[serde(default)]
+    populations: Vec<PopulationEntry>,
 }
 
 /// Why a world file cannot be used.
@@ -62,7 +65,8 @@ impl World {
     /// # Errors
     /// [`WorldError`] for an unknown key, or a row that names something that is not there.
     pub fn parse(toml: &str) -> Result<World, WorldError> {
-        let world: World = toml::from_str(toml)?;
+        let mut world: World = toml::from_str(toml)?;
+        world.populate().map_err(WorldError::Contradiction)?;
         world.check().map_err(WorldError::Contradiction)?;
         Ok(world)
     }
@@ -73,6 +77,19 @@ impl World {
     /// None in a tested build: the file is compiled in, and a test parses it.
     pub fn demo() -> Result<World, WorldError> {
         World::parse(DEMO)
+    }
+
+    /// Makes rows of `[[populations]]`.
+    fn populate(&mut self) -> Result<(), String> {
+        for population in std::mem::take(&mut self.populations) {
+            if population.count > COUNT_MAX {
+                return Err(format!("a population has at most {COUNT_MAX} people"));
+            }
+            self.people.extend(population.people());
+            self.crm_users.extend(population.crm_users());
+            self.cliq_users.extend(population.cliq_users());
+        }
+        Ok(())
     }
 
     fn check(&self) -> Result<(), String> {
@@ -96,6 +113,7 @@ impl World {
         unique(people.iter(), "people")?;
         unique(self.people.iter().filter_map(|entry| entry.zuid.as_ref()), "people")?;
         self.people.iter().try_for_each(|person| self.check_home(person))?;
+        unique(self.crm_users.iter().filter_map(|row| row.id.as_ref()), "crm_users")?;
         let known: BTreeSet<&String> = people.iter().collect();
         let rows = self
             .crm_users
@@ -175,6 +193,21 @@ mod tests {
     #[test]
     fn the_demo_world_is_valid() {
         assert_eq!(World::demo().unwrap().organizations.len(), 2);
+    }
+
+    #[test]
+    fn a_population_is_as_many_rows_with_their_numbers() {
+        let tables = "[[populations]]\ncount = 3\nfirst = 7\n\
+            person = { email = 'p{n}@x.example', first_name = 'P', last_name = '{n}', zuid = '90{n}' }\n\
+            crm_user = { organization = 'acme', id = '77{n}', email = 'P{n}@X.example' }\n";
+        let world = World::parse(&format!("{}{tables}", super::DEMO)).unwrap();
+        let last = world.crm_users.last().unwrap();
+        assert_eq!((last.id.as_deref(), last.email.as_str()), (Some("779"), "P9@X.example"));
+        let zuids = world.people.iter().rev().take(3).map(|person| person.zuid.as_deref());
+        assert_eq!(zuids.collect::<Vec<_>>(), [Some("909"), Some("908"), Some("907")]);
+        let same = tables.replace("p{n}@", "p@").replace("P{n}@", "P@");
+        let twice = World::parse(&format!("{}{same}", super::DEMO)).unwrap_err();
+        assert!(twice.to_string().contains("p@x.example occurs twice"), "{twice}");
     }
 
     #[test]

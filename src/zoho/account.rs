@@ -14,6 +14,7 @@ use url::Url;
 use super::answer::{Verdict, judge};
 use super::error::CallError;
 use super::gate::{Gate, Permit, Priority, Recorder, Remembered};
+use super::meter::{Calls, Meter};
 use super::token::Tokens;
 use super::transport::Http;
 use crate::clock::Clock;
@@ -49,9 +50,10 @@ impl Ask {
 pub struct Account {
     http: Http,
     gate: Arc<Gate>,
-    tokens: Tokens,
+    tokens: Arc<Tokens>,
     auth_scheme: String,
     clock: Arc<dyn Clock>,
+    meter: Meter,
 }
 
 impl Account {
@@ -74,7 +76,38 @@ impl Account {
             clock.clone(),
         ));
         let tokens = Tokens::new(http.clone(), zoho, gate.clone(), remembered.token, clock.clone());
-        Self { http, gate, tokens, auth_scheme: zoho.auth_scheme.clone(), clock }
+        Self {
+            http,
+            gate,
+            tokens: Arc::new(tokens),
+            auth_scheme: zoho.auth_scheme.clone(),
+            clock,
+            meter: Meter::default(),
+        }
+    }
+
+    /// The same account, whose calls are counted on `meter`: connection, token and budgets are
+    /// shared.
+    #[must_use]
+    pub fn metered(&self, meter: &Meter) -> Self {
+        Self {
+            http: self.http.clone(),
+            gate: Arc::clone(&self.gate),
+            tokens: Arc::clone(&self.tokens),
+            auth_scheme: self.auth_scheme.clone(),
+            clock: Arc::clone(&self.clock),
+            meter: meter.clone(),
+        }
+    }
+
+    /// The calls that were made through this account.
+    pub fn calls(&self) -> Calls {
+        self.meter.calls()
+    }
+
+    /// What counts them.
+    pub(super) fn meter(&self) -> &Meter {
+        &self.meter
     }
 
     /// The credential's budgets.
@@ -140,11 +173,12 @@ impl Account {
         priority: Priority,
         ask: &Ask,
     ) -> Result<Option<Value>, CallError> {
-        let permit = self.gate.take(group, priority).await?;
-        self.call(permit, ask).await
+        self.meter.need(1);
+        self.attempt(group, priority, ask).await
     }
 
     /// Reads one page of a listing: throttles are waited out, transient failures tried three times.
+    /// How many pages a listing needs is known when it is finished; the caller says it.
     pub(super) async fn read_page(
         &self,
         group: Group,
@@ -153,7 +187,7 @@ impl Account {
     ) -> Result<Option<Value>, CallError> {
         let mut tries = 1;
         loop {
-            let error = match self.read(group, priority, ask).await {
+            let error = match self.attempt(group, priority, ask).await {
                 Ok(body) => return Ok(body),
                 Err(error) => error,
             };
@@ -171,6 +205,16 @@ impl Account {
         }
     }
 
+    async fn attempt(
+        &self,
+        group: Group,
+        priority: Priority,
+        ask: &Ask,
+    ) -> Result<Option<Value>, CallError> {
+        let permit = self.gate.take(group, priority).await?;
+        self.call(permit, ask).await
+    }
+
     async fn once(&self, permit: Permit, ask: &Ask, token: &Secret) -> Result<Sent, CallError> {
         let call = ask.call;
         let mut request = self
@@ -181,6 +225,7 @@ impl Account {
         if let Some(body) = &ask.body {
             request = request.header(CONTENT_TYPE, "application/json").body(body.to_string());
         }
+        self.meter.use_one();
         let reply = self.http.send(call, request).await?;
         match judge(&reply) {
             // "No rows" is 204; a read that says 200 and nothing has lost its answer.

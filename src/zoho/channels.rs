@@ -115,6 +115,7 @@ impl Client {
             Err(CallError::Refused { code, .. }) if code == BAD_PATH => return Ok(None),
             Err(error) => return Err(error),
         };
+        self.account.meter().need(1);
         let body = match self.account.read_page(Group::Channels, Priority::Webhook, &ask).await {
             Err(CallError::Refused { code, status, .. }) if is_absence(&code, status) => {
                 return Ok(None);
@@ -137,6 +138,7 @@ impl Client {
     ) -> Result<Option<Members>, CallError> {
         let url = address(MEMBERS, &self.base, &["api", "v2", "channels", id, "members"], &[])?;
         let ask = Ask::get(MEMBERS, url);
+        self.account.meter().need(1);
         let body = match self.account.read_page(Group::MembersGet, priority, &ask).await {
             Err(CallError::Refused { code, status, .. }) if is_absence(&code, status) => {
                 return Ok(None);

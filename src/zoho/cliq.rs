@@ -40,14 +40,18 @@ pub struct Client {
 pub struct Paid {
     /// Their Cliq ids.
     pub ids: BTreeSet<CliqId>,
-    /// How many pages were read.
-    pub pages: usize,
 }
 
 impl Client {
     /// A client for the Cliq at `zoho.cliq_url`.
     pub fn new(account: Arc<Account>, zoho: &config::Zoho) -> Self {
         Self { account, base: zoho.cliq_url.clone() }
+    }
+
+    /// The same client, reading through another account of the same credential.
+    #[must_use]
+    pub fn through(&self, account: &Arc<Account>) -> Self {
+        Self { account: Arc::clone(account), base: self.base.clone() }
     }
 
     /// Every user: the unfiltered pass and, with `passes`, the pending and inactive ones, merged
@@ -84,7 +88,7 @@ impl Client {
     pub async fn paid(&self, priority: Priority) -> Result<Paid, CallError> {
         let listed = self.list(&[("plan_type", "paid")], priority).await?;
         let ids = listed.rows.iter().filter_map(|row| text(row, &USER_IDS)).map(CliqId::new);
-        Ok(Paid { ids: ids.collect(), pages: listed.pages })
+        Ok(Paid { ids: ids.collect() })
     }
 
     /// One user by Cliq id or zuid; `None` when Cliq has no such user, which may lead only to an

@@ -24,6 +24,9 @@ const ORG: &str = "GET /crm/v8/org";
 /// Rows per page, the documented maximum.
 const PER_PAGE: &str = "200";
 
+/// The same as a number.
+const PAGE_ROWS: usize = 200;
+
 /// Users that one call may name (contract section 3.1, `ids`): as many as one member call of Cliq.
 pub const USERS_AT_ONCE: usize = 100;
 
@@ -55,6 +58,12 @@ impl Client {
         Self { account, base: zoho.api_url.clone() }
     }
 
+    /// The same client, reading through another account of the same credential.
+    #[must_use]
+    pub fn through(&self, account: &Arc<Account>) -> Self {
+        Self { account: Arc::clone(account), base: self.base.clone() }
+    }
+
     /// Every user of the organization, of whatever status: complete, or an error.
     ///
     /// # Errors
@@ -69,16 +78,22 @@ impl Client {
             let body = self.account.read_page(Group::Crm, priority, &Ask::get(LIST, url)).await?;
             let Some(body) = body else {
                 return match page {
-                    1 => complete(users, page),
+                    1 => self.whole(users, page),
                     _ => Err(broken("an empty answer after a page that promised more")),
                 };
             };
             let more = read_page(&body, page, &mut users, &mut ids)?;
             if !more {
-                return complete(users, page);
+                return self.whole(users, page);
             }
         }
         Err(broken("more than 5,000 pages"))
+    }
+
+    /// All pages are read.
+    fn whole(&self, users: Vec<CrmUser>, pages: usize) -> Result<Roster, CallError> {
+        self.account.meter().need_pages(users.len(), PAGE_ROWS);
+        complete(users, pages)
     }
 
     /// One user; `None` when CRM has no such row (204, 404, `INVALID_DATA`), which is no evidence

@@ -94,7 +94,10 @@ impl Listing<'_> {
             next = self.next(&page, listed.rows.len() + page.rows.len())?;
             listed.rows.extend(page.rows);
             match &next {
-                Next::End => return Ok(listed),
+                Next::End => {
+                    account.meter().need_pages(listed.rows.len(), PAGE_ROWS);
+                    return Ok(listed);
+                }
                 Next::Token(token) if !tokens.insert(token.clone()) => {
                     return Err(self.broken("a page token came twice"));
                 }

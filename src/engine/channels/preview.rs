@@ -19,8 +19,6 @@ use crate::zoho::Priority;
 pub(in crate::engine) struct Preview {
     found: Vec<(String, Option<ChannelFacts>)>,
     unreadable: BTreeSet<String>,
-    /// Calls that it took.
-    pub(in crate::engine) calls: usize,
 }
 
 impl Preview {
@@ -71,7 +69,6 @@ impl Engine {
                 None => self.channel_id(host.id(), name).await?,
             };
             let Some(id) = id else { continue };
-            preview.calls += 1;
             match host.cliq.members(&id, Priority::Run).await {
                 Ok(members) => {
                     let short =
@@ -134,7 +131,6 @@ impl Engine {
     }
 
     async fn preview_list(&self, host: &Host, preview: &mut Preview) -> Result<(), ReadError> {
-        preview.calls += 1;
         let listed = match host.cliq.channels(Priority::Webhook).await {
             Ok(listed) => listed,
             Err(error) if is_refusal(&error) => return Ok(()),
@@ -169,7 +165,6 @@ impl Engine {
         if members.is_some() && !vanished {
             return Ok(false);
         }
-        preview.calls += 1;
         let row = match host.cliq.channel(id).await {
             Ok(row) => row,
             Err(error) if is_refusal(&error) => {

@@ -59,19 +59,17 @@ impl MemberLists {
 
 impl Engine {
     /// Reads the member list of every mapped channel that Cliq is known to show: one call each.
-    /// Channels that nobody looked for yet are listed before that. Answers how many calls it took.
+    /// Channels that nobody looked for yet are listed before that.
     pub(in crate::engine) async fn read_members(
         &self,
         host: &Host,
         run: &Run,
         sides: &Sides,
-    ) -> Result<usize, ReadError> {
+    ) -> Result<(), ReadError> {
         if host.settings.channels.is_empty() {
-            return Ok(0);
+            return Ok(());
         }
-        let mut calls = 0;
         if self.must_list(host, run).await? {
-            calls += 1;
             match self.resolve_channels(host).await? {
                 Ok(()) => {}
                 Err(error) if is_refusal(&error) => self.note_shut(host, &error).await?,
@@ -80,8 +78,7 @@ impl Engine {
         }
         let names: Vec<String> =
             host.settings.channels.iter().map(|mapped| mapped.channel.clone()).collect();
-        calls += self.read_lists(host, sides, &names).await?;
-        Ok(calls)
+        self.read_lists(host, sides, &names).await
     }
 
     /// The same for one person: only channels in which the person is, or that are meant for them.
@@ -90,7 +87,7 @@ impl Engine {
         host: &Host,
         sides: &Sides,
         user: &CrmUserId,
-    ) -> Result<usize, ReadError> {
+    ) -> Result<(), ReadError> {
         let (organization, id) = (host.id().clone(), user.clone());
         let known = self
             .inner
@@ -149,12 +146,10 @@ impl Engine {
         host: &Host,
         sides: &Sides,
         names: &[String],
-    ) -> Result<usize, ReadError> {
+    ) -> Result<(), ReadError> {
         let mut lists = BTreeMap::new();
-        let mut calls = 0;
         for name in names {
             let Some(id) = self.channel_id(host.id(), name).await? else { continue };
-            calls += 1;
             let members = match host.cliq.members(&id, Priority::Run).await {
                 Ok(members) => members,
                 Err(error) if is_refusal(&error) => {
@@ -172,7 +167,6 @@ impl Engine {
             let mut short = false;
             let unreadable = self.is_unreadable(host.id(), name).await?;
             if vanished || unreadable || self.is_old(host, name).await? {
-                calls += 1;
                 match self.look_at_channel(host, name, &id).await? {
                     Ok(()) => {
                         if let Some(members) = &members {
@@ -192,7 +186,7 @@ impl Engine {
             lists.extend(members.map(|members| (name.clone(), Read { members, short })));
         }
         sides.members.set(lists);
-        Ok(calls)
+        Ok(())
     }
 
     pub(super) async fn channel_id(

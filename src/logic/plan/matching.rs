@@ -2,11 +2,11 @@
 //! ledger remembers; else the address, if exactly one row has it; else an open invitation to the
 //! address that was invited (G2).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::Matched;
 use crate::domain::{
-    CliqUser, CrmUser, CrmUserId, Directory, Email, Membership, Presence, Roster, Standing,
+    CliqUser, CrmUser, CrmUserId, Directory, Membership, Presence, Roster, Standing,
 };
 
 /// Finds the user's row among those that were read.
@@ -65,32 +65,14 @@ fn invitation_of<'a>(known: &Membership, directory: &'a Directory) -> Matched<'a
     }
 }
 
-/// The accounts and addresses of active CRM users: whose Cliq row nobody may take away, because
-/// somebody in CRM still stands for it (design section 11, "Identity").
-#[derive(Clone, Debug, Default)]
-pub struct Claims {
-    accounts: BTreeSet<String>,
-    addresses: BTreeSet<Email>,
-}
-
-impl Claims {
-    /// Of every row that is not positively gone.
-    pub fn of(roster: &Roster) -> Self {
-        let mut claims = Self::default();
-        let staying = |user: &&CrmUser| !matches!(user.standing, Standing::NotActive(_));
-        for user in roster.iter().filter(staying) {
-            claims.accounts.extend(user.zuid.as_ref().map(ToString::to_string));
-            claims.addresses.extend(user.email.clone());
-        }
-        claims
-    }
-
-    /// Whether one of them is the person of this row.
-    pub fn hold(&self, row: &CliqUser) -> bool {
-        self.accounts.contains(row.id.as_str())
-            || row.zuid.as_ref().is_some_and(|zuid| self.accounts.contains(zuid.as_str()))
-            || row.email.as_ref().is_some_and(|email| self.addresses.contains(email))
-    }
+/// Whether somebody in CRM who is not positively gone still stands for this row: then nobody may
+/// take it away (design section 11, "Identity").
+pub fn is_claimed(roster: &Roster, row: &CliqUser) -> bool {
+    let stays = |user: &CrmUser| !matches!(user.standing, Standing::NotActive(_));
+    let has = |account: &str| roster.by_account(account).any(stays);
+    has(row.id.as_str())
+        || row.zuid.as_ref().is_some_and(|zuid| has(zuid.as_str()))
+        || row.email.as_ref().is_some_and(|email| roster.by_email(email).any(stays))
 }
 
 fn unless_another_account<'a>(user: &CrmUser, row: &'a CliqUser) -> Matched<'a> {
@@ -103,14 +85,12 @@ fn unless_another_account<'a>(user: &CrmUser, row: &'a CliqUser) -> Matched<'a> 
 /// Active CRM users who share an account or an address with another active one: a conflict for
 /// each of them, with no write for any (G9).
 pub fn doubles(roster: &Roster) -> BTreeSet<CrmUserId> {
-    let mut by_person: BTreeMap<&str, Vec<&CrmUserId>> = BTreeMap::new();
-    for user in roster.iter().filter(|user| user.standing == Standing::Active) {
-        if let Some(zuid) = &user.zuid {
-            by_person.entry(zuid.as_str()).or_default().push(&user.id);
-        }
-        if let Some(email) = &user.email {
-            by_person.entry(email.as_str()).or_default().push(&user.id);
+    let mut ids = BTreeSet::new();
+    for group in roster.namesakes() {
+        let active = || group.iter().filter(|user| user.standing == Standing::Active);
+        if active().count() > 1 {
+            ids.extend(active().map(|user| user.id.clone()));
         }
     }
-    by_person.into_values().filter(|ids| ids.len() > 1).flatten().cloned().collect()
+    ids
 }

@@ -12,7 +12,7 @@ mod matching;
 mod verdict;
 
 pub use class::classify;
-pub use matching::{Claims, doubles, matching, of_ledger};
+pub use matching::{doubles, is_claimed, matching, of_ledger};
 pub use verdict::Verdict;
 
 use leaving::{absent, not_active, release};

@@ -210,7 +210,7 @@ CREATE TABLE joins (
   created_at    INTEGER NOT NULL
 ) WITHOUT ROWID;
 
--- When each scheduled job of each organization (or of all, '') last ran.
+-- Up to when the ticks of each scheduled job of each organization (or of all, '') had their turn.
 CREATE TABLE ticks (
   organization TEXT    NOT NULL,
   job          TEXT    NOT NULL,

@@ -6,7 +6,7 @@
 //! many. Deliberately absent: rules one by one; every other file here has those.
 
 mod acts;
-mod dice;
+pub mod dice;
 mod laws;
 mod look;
 mod pace;

@@ -33,6 +33,22 @@ pub fn crowd(organization: &str, count: usize, licence: &str) -> &'static str {
     tables.leak()
 }
 
+/// The same for a whole population: numbers from `first` on, in Cliq with this status, or not there.
+pub fn population(organization: &str, first: usize, count: usize, status: Option<&str>) -> String {
+    let row = "email = \"p{n}@partner.example\"";
+    let cliq = status.map_or_else(String::new, |status| {
+        let to = format!("organization = \"{organization}\"");
+        format!("cliq_user = {{ {to}, {row}, status = \"{status}\" }}\n")
+    });
+    format!(
+        "\n[[populations]]\nfirst = {first}\ncount = {count}\n\
+         person = {{ {row}, first_name = \"P\", last_name = \"{{n}}\", zuid = \"90{{n}}\", \
+         home = \"elsewhere\" }}\n\
+         crm_user = {{ organization = \"{organization}\", id = \"77{{n}}\", {row}, \
+         profile = \"Partner\" }}\n{cliq}"
+    )
+}
+
 impl Bridge {
     /// One whole run over the organization; answers it.
     pub async fn run_over(&self, organization: &str) -> Value {
