@@ -137,12 +137,13 @@ impl Store {
     }
 
     /// Runs `f` in the next group transaction and answers when that is on disk. An error undoes
-    /// only what `f` did. `name` is for the log.
+    /// only what `f` did. `name` is for the log, which hears it before `f` is queued.
     pub async fn write<T, F>(&self, name: &'static str, f: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: FnOnce(&Tx<'_>) -> Result<T, StoreError> + Send + 'static,
     {
+        tracing::trace!(transaction = name);
         let (answer, wait) = oneshot::channel();
         self.writer.submit(name, f, answer)?;
         wait.await.unwrap_or(Err(StoreError::Gone))

@@ -23,6 +23,7 @@ mod histories;
 mod homes;
 mod identity;
 mod identity_safety;
+mod interleaved;
 mod join;
 mod laws;
 mod leaving;

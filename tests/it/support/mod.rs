@@ -11,6 +11,7 @@ pub mod harness;
 pub mod people;
 pub mod setup;
 pub mod traces;
+pub mod turns;
 
 pub use harness::{Answer, Bridge};
 pub use setup::Setup;
