@@ -7,11 +7,11 @@ use super::subscription::access_for;
 use super::{Engine, Host};
 use crate::domain::letter::Notice;
 use crate::domain::membership::{Membership, State};
-use crate::domain::{CrmUserId, HintKind, Lane, Operation, OrgId, PortalVerb, Standing, Timestamp};
+use crate::domain::{CrmUserId, Lane, Operation, OrgId, PortalVerb, Standing, Timestamp};
 use crate::logic::plan::{Decision, Facts, Matched, Step, Verdict, matching, of_ledger, plan_one};
 use crate::store::audit::{self, Entry};
 use crate::store::outbox::{self, Cause, NewAction, Wish};
-use crate::store::{StoreError, Tx, hints, ledger, orgs};
+use crate::store::{StoreError, Tx, hints, ledger, looks, orgs};
 
 /// One person to be looked at, with everything that was read.
 pub(super) struct Look<'a> {
@@ -38,11 +38,9 @@ impl Engine {
         bounds: &mut Bounds,
     ) -> Result<Verdict, StoreError> {
         let (known, mut decision, sight) = self.decide(tx, look)?;
-        if let Some(row) = &known
-            && is_overtaken(tx, look, row)?
-        {
+        if is_overtaken(tx, look, known.as_ref())? {
             // What was read is older than what is known by now: a run may have listed for an hour.
-            hints::put(tx, look.host.id(), look.user, HintKind::Present, None, look.now)?;
+            hints::look_again(tx, look.host.id(), look.user, look.now)?;
             return Ok(Verdict::Overtaken);
         }
         let held = self.hold_back(tx, look, known.as_ref(), &mut decision, bounds)?;
@@ -147,6 +145,7 @@ impl Engine {
     fn tell_of(&self, tx: &Tx<'_>, look: &Look<'_>, verdict: &Verdict) -> Result<(), StoreError> {
         match verdict {
             Verdict::Conflict => self.tell_conflict(tx, look),
+            Verdict::Flapping => self.tell_flapping(tx, look),
             Verdict::DowngradedByHand => self.tell_restrict_by_hand(tx, look.host, look.now),
             _ => Ok(()),
         }
@@ -208,6 +207,7 @@ impl Engine {
         if decision.ledger.is_none() && asked != known {
             decision.ledger = asked;
         }
+        self.hold_flapping(tx, look, known.as_ref(), &mut decision)?;
         Ok((known, decision, sight))
     }
 
@@ -350,9 +350,20 @@ fn note_by_hand(
     bounds.by_hand.push(format!("{what} CRM user {} ({})", look.user, row.id));
 }
 
-/// Whether the ledger or the outbox has news of the person that is newer than what was read.
-fn is_overtaken(tx: &Tx<'_>, look: &Look<'_>, known: &Membership) -> Result<bool, StoreError> {
-    let begun_at = look.sides.begun_at;
+/// Whether there is news of the person that is newer than what was read: another look at them, a
+/// complete listing, or what the ledger and the outbox say (I31, I32).
+fn is_overtaken(
+    tx: &Tx<'_>,
+    look: &Look<'_>,
+    known: Option<&Membership>,
+) -> Result<bool, StoreError> {
+    let (organization, begun_at) = (look.host.id(), look.sides.begun_at);
+    if looks::is_newer(tx, organization, look.user, begun_at)?
+        || (!look.sides.complete && orgs::was_listed_since(tx, organization, begun_at)?)
+    {
+        return Ok(true);
+    }
+    let Some(known) = known else { return Ok(false) };
     Ok(known.since > begun_at || outbox::moved_since(tx, known.id, begun_at)?)
 }
 

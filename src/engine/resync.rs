@@ -16,7 +16,7 @@ use crate::domain::{CrmUserId, Email, Failure, MembershipId, OrgId, RunId};
 use crate::logic::guard::Trip;
 use crate::store::outbox::Cause;
 use crate::store::runs::{self, Run};
-use crate::store::{StoreError, ledger, orgs};
+use crate::store::{StoreError, ledger, looks, orgs};
 use crate::zoho::Priority;
 
 /// People planned in one transaction.
@@ -172,7 +172,10 @@ impl Engine {
         let Some(host) = self.host(organization) else { return Ok(Step::Idle(None)) };
         let (id, boot, now) = (organization.clone(), self.inner.boot, self.now());
         let claimed =
-            self.inner.store.write("claim run", move |tx| runs::claim(tx, &id, boot, now)).await?;
+            self.inner.store.write("claim run", move |tx| {
+                looks::forget(tx, &id)?;
+                runs::claim(tx, &id, boot, now)
+            }).await?;
         let Some(run) = claimed else { return Ok(Step::Idle(None)) };
         tracing::info!(run = %run.id, %organization, person = run.person.is_some(), "run begins");
         let result = match &run.person {
@@ -181,17 +184,17 @@ impl Engine {
         };
         match result {
             Ok(()) => {}
+            Err(ReadError::Store(error @ StoreError::Superseded(_))) => {
+                tracing::warn!(run = %run.id, %organization, %error, "a run was fenced off");
+            }
             Err(ReadError::Store(error)) => {
                 // If the store fails again here, the run is taken up again as it stands.
-                self.fail(host, &run, Failure::transient(error.to_string())).await?;
+                self.fail(&run, Failure::transient(error.to_string())).await?;
                 return Err(error);
             }
-            Err(ReadError::Empty(what)) => {
-                let failure = self.empty(host, what).await?;
-                self.fail(host, &run, failure).await?;
-            }
-            Err(ReadError::Call(error)) => {
-                self.fail(host, &run, error.failure(self.now())).await?;
+            Err(error) => {
+                let (failure, _) = self.book_failed_read(host, error).await?;
+                self.fail(&run, failure).await?;
             }
         }
         self.wake_outbox(organization);
@@ -390,11 +393,14 @@ impl Engine {
     ) -> Result<Vec<Value>, StoreError> {
         let (engine, organization) = (self.clone(), host.id().clone());
         let (sides, run_id, rearm) = (Arc::clone(sides), run.id, run.person.is_some());
-        let now = self.now();
+        let (boot, now) = (self.inner.boot, self.now());
         self.inner
             .store
             .write("queue run", move |tx| {
                 let Some(host) = engine.host(&organization) else { return Ok(Vec::new()) };
+                if !runs::is_held(tx, run_id, boot)? {
+                    return Err(StoreError::Superseded(run_id));
+                }
                 let mut bounds = engine.bounds(tx, &organization, now)?;
                 if closed.invitations {
                     bounds.invitations = Allowance::of(0);
@@ -409,6 +415,9 @@ impl Engine {
                     let look = Look { host, user, sides: &sides, cause, rearm, now };
                     let before = bounds.held();
                     engine.settle_person(tx, &look, &mut bounds)?;
+                    if rearm {
+                        looks::note(tx, &organization, user, sides.begun_at)?;
+                    }
                     if let Some(reason) = bounds.held_since(before) {
                         lines.push(json!({ "crm_user_id": user.as_str(), "reason": reason }));
                     }
@@ -432,11 +441,17 @@ impl Engine {
         facts["calls_used"] = counts.calls.into();
         facts["calls_needed"] = counts.calls.into();
         let held = Value::from(held.to_vec()).to_string();
-        let now = self.now();
+        let (boot, now) = (self.inner.boot, self.now());
         tracing::info!(%run, %state, %facts, error, "run noted");
         self.inner
             .store
             .write("note run", move |tx| {
+                if !runs::is_held(tx, run, boot)? {
+                    return Err(StoreError::Superseded(run));
+                }
+                if state != RunState::Failed {
+                    orgs::note_good_run(tx, run, now)?;
+                }
                 runs::note(tx, run, state, &facts.to_string(), &held, error.as_deref(), now)?;
                 runs::finish_applied(tx, now).map(|_| ())
             })
@@ -444,10 +459,7 @@ impl Engine {
     }
 
     /// A failed read ends the run; nothing is planned from it (I2, I3).
-    async fn fail(&self, host: &Host, run: &Run, failure: Failure) -> Result<(), StoreError> {
-        if let Failure::Unauthorized { detail } = &failure {
-            self.quarantine(host, detail).await?;
-        }
+    async fn fail(&self, run: &Run, failure: Failure) -> Result<(), StoreError> {
         let text = Some(failure.to_string());
         self.note_run(run.id, RunState::Failed, &Outlook::default(), &[], text).await
     }

@@ -5,6 +5,7 @@
 
 use serde_json::json;
 
+use super::quarantine::Freeze;
 use super::{Engine, Host};
 use crate::domain::letter::Notice;
 use crate::domain::run::Trigger;
@@ -73,6 +74,9 @@ impl Engine {
         let org = match host.crm.org().await {
             Ok(org) => org,
             Err(error) => {
+                if let Some(freeze) = Freeze::of_call(&error) {
+                    self.quarantine(host, &freeze).await?;
+                }
                 let failure = error.failure(self.now());
                 self.note_failed_poll(host, &failure).await?;
                 return Ok(Err(failure));
