@@ -12,7 +12,7 @@ use crate::domain::letter::Notice;
 use crate::domain::membership::{Membership, State};
 use crate::logic::plan::{Decision, Verdict};
 use crate::store::outbox::Cause;
-use crate::store::{StoreError, Tx, removals, told};
+use crate::store::{StoreError, Tx, ledger, removals, told};
 
 /// Removals of one person within the window after which nobody believes the next coming.
 const TAKEN_OUT_MAX: u32 = 2;
@@ -37,8 +37,16 @@ impl Engine {
             return Ok(());
         }
         decision.steps.clear();
-        let seen = Membership { suspected_at: None, absent_since: None, ..known.clone() };
-        decision.ledger = Some(seen).filter(|seen| seen != known);
+        // Nothing but who it is comes from the new row.
+        let seen = decision.ledger.take().map(|row| Membership {
+            crm_user_id: row.crm_user_id,
+            zuid: row.zuid,
+            email: row.email,
+            suspected_at: None,
+            absent_since: None,
+            ..known.clone()
+        });
+        decision.ledger = seen.filter(|seen| seen != known);
         decision.verdict = Verdict::Flapping;
         Ok(())
     }
@@ -46,8 +54,7 @@ impl Engine {
     /// Says it once for each removal that went before.
     pub(super) fn tell_flapping(&self, tx: &Tx<'_>, look: &Look<'_>) -> Result<(), StoreError> {
         let organization = look.host.id();
-        let row = crate::store::ledger::by_user(tx, organization, look.user)?;
-        let Some(row) = row else { return Ok(()) };
+        let Some(row) = ledger::by_user(tx, organization, look.user)? else { return Ok(()) };
         let about = row.since.millis().to_string();
         if !told::note(tx, organization, &format!("flapping {}", row.id), &about)? {
             return Ok(());

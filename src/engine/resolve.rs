@@ -43,7 +43,7 @@ impl Engine {
                 Ok((hints::claim(tx, &id, boot, now)?, Some(orgs::state(tx, &id)?)))
             })
             .await?;
-        let (hints, state) = match claim {
+        let (mut hints, state) = match claim {
             (Claim::Taken(hints), Some(state)) => (hints, state),
             (Claim::Idle(next), _) => return Ok(Step::Idle(next)),
             (Claim::Taken(_), None) => return Ok(Step::Idle(None)),
@@ -54,7 +54,14 @@ impl Engine {
             return Ok(Step::Worked);
         }
         let (mut left, mut wants_run) = (Vec::new(), false);
+        // A revocation and an add in one push are often one person under two ids (Z14, I32): the
+        // listing that the first needs tells who the second is.
+        hints.sort_by_key(|hint| hint.kind != HintKind::Leaving);
         for hint in &hints {
+            if !left.is_empty() {
+                left.push(hint.clone());
+                continue;
+            }
             match self.look_at(host, &hint.crm_user_id).await {
                 Ok(sides) => {
                     self.note_good_read(host).await?;

@@ -8,6 +8,7 @@ pub mod browser;
 pub mod channels;
 pub mod clock;
 pub mod harness;
+pub mod members;
 pub mod people;
 pub mod setup;
 pub mod traces;
