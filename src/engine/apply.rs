@@ -40,7 +40,8 @@ impl Engine {
         let (known, mut decision, sight) = self.decide(tx, look)?;
         if is_overtaken(tx, look, known.as_ref())? {
             // What was read is older than what is known by now: a run may have listed for an hour.
-            hints::look_again(tx, look.host.id(), look.user, look.now)?;
+            let absent = look.sides.complete && look.sides.roster.get(look.user).is_none();
+            hints::look_again(tx, look.host.id(), look.user, absent, look.now)?;
             return Ok(Verdict::Overtaken);
         }
         let held = self.hold_back(tx, look, known.as_ref(), &mut decision, bounds)?;
@@ -357,9 +358,9 @@ fn is_overtaken(
     look: &Look<'_>,
     known: Option<&Membership>,
 ) -> Result<bool, StoreError> {
-    let (organization, begun_at) = (look.host.id(), look.sides.begun_at);
-    if looks::is_newer(tx, organization, look.user, begun_at)?
-        || (!look.sides.complete && orgs::was_listed_since(tx, organization, begun_at)?)
+    let (organization, begun_at, now) = (look.host.id(), look.sides.begun_at, look.now);
+    if looks::is_newer(tx, organization, look.user, begun_at, now)?
+        || (!look.sides.complete && orgs::was_listed_since(tx, organization, begun_at, now)?)
     {
         return Ok(true);
     }

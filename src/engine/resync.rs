@@ -171,11 +171,14 @@ impl Engine {
     pub(super) async fn run(&self, organization: &OrgId) -> Result<Step, StoreError> {
         let Some(host) = self.host(organization) else { return Ok(Step::Idle(None)) };
         let (id, boot, now) = (organization.clone(), self.inner.boot, self.now());
-        let claimed =
-            self.inner.store.write("claim run", move |tx| {
+        let claimed = self
+            .inner
+            .store
+            .write("claim run", move |tx| {
                 looks::forget(tx, &id)?;
                 runs::claim(tx, &id, boot, now)
-            }).await?;
+            })
+            .await?;
         let Some(run) = claimed else { return Ok(Step::Idle(None)) };
         tracing::info!(run = %run.id, %organization, person = run.person.is_some(), "run begins");
         let result = match &run.person {

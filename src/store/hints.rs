@@ -87,13 +87,18 @@ pub fn put(
     Ok(())
 }
 
-/// Asks for another look at somebody; a hint that waits keeps what its event claimed.
+/// Asks for another look at somebody; a hint that waits keeps what its event claimed, unless a complete
+/// listing was without them.
 pub fn look_again(
     tx: &Tx<'_>,
     organization: &OrgId,
     user: &CrmUserId,
+    was_absent: bool,
     now: Timestamp,
 ) -> Result<(), StoreError> {
+    if was_absent {
+        return put(tx, organization, user, HintKind::Leaving, None, now);
+    }
     let waiting: Option<String> = tx
         .sql()
         .prepare_cached("SELECT kind FROM hints WHERE organization = ?1 AND crm_user_id = ?2")?

@@ -28,19 +28,22 @@ pub fn note(
     Ok(())
 }
 
-/// Whether the user was looked at by a read begun after `read_at`.
+/// Whether the user was looked at by a read begun after `read_at`. What lies after `now` was noted
+/// under a clock that was set back since, and says nothing.
 pub fn is_newer(
     tx: &Tx<'_>,
     organization: &OrgId,
     user: &CrmUserId,
     read_at: Timestamp,
+    now: Timestamp,
 ) -> Result<bool, StoreError> {
     Ok(tx
         .sql()
         .prepare_cached(
-            "SELECT 1 FROM looks WHERE organization = ?1 AND crm_user_id = ?2 AND read_at > ?3",
+            "SELECT 1 FROM looks WHERE organization = ?1 AND crm_user_id = ?2
+               AND read_at > ?3 AND read_at <= ?4",
         )?
-        .exists(params![organization.as_str(), user.as_str(), read_at.millis()])?)
+        .exists(params![organization.as_str(), user.as_str(), read_at.millis(), now.millis()])?)
 }
 
 /// Forgets them: a run begins, and will read after all of these.

@@ -78,16 +78,20 @@ pub fn note_snapshot(
     Ok(())
 }
 
-/// Whether a complete listing was begun after `at`.
+/// Whether a complete listing was begun after `at`. What lies after `now` was noted under a clock that
+/// was set back since, and says nothing.
 pub fn was_listed_since(
     tx: &Tx<'_>,
     organization: &OrgId,
     at: Timestamp,
+    now: Timestamp,
 ) -> Result<bool, StoreError> {
     Ok(tx
         .sql()
-        .prepare_cached("SELECT 1 FROM organizations WHERE id = ?1 AND listed_at > ?2")?
-        .exists(params![organization.as_str(), at.millis()])?)
+        .prepare_cached(
+            "SELECT 1 FROM organizations WHERE id = ?1 AND listed_at > ?2 AND listed_at <= ?3",
+        )?
+        .exists(params![organization.as_str(), at.millis(), now.millis()])?)
 }
 
 /// Notes that a run, if it is one over everybody, has come to its plan.

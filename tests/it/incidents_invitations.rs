@@ -105,7 +105,10 @@ async fn i24_who_said_no_and_who_left_are_not_asked_again_in_a_hundred_runs() {
         }
         bridge.run_over("birch").await;
     }
-    assert_eq!((bridge.state(BO).await, bridge.state(EVE).await), ("left".into(), "declined".into()));
+    assert_eq!(
+        (bridge.state(BO).await, bridge.state(EVE).await),
+        ("left".into(), "declined".into())
+    );
     assert_eq!(bridge.done_after(before).await, [""; 0]);
     let journal = bridge.journal().await;
     assert!(journal.of("refused", "portal").is_empty(), "nor does the log fill with refusals");

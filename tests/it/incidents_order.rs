@@ -17,10 +17,8 @@ const BO: &str = "bo@partner.example";
 async fn replaced(bridge: &Bridge, old: &str, newest_first: bool) -> String {
     bridge.crm_delete(old).await;
     let new = bridge.add("birch", BO).await;
-    let mut events = vec![
-        bridge.event("user.removed", "birch", old),
-        bridge.event("user.added", "birch", &new),
-    ];
+    let mut events =
+        vec![bridge.event("user.removed", "birch", old), bridge.event("user.added", "birch", &new)];
     if newest_first {
         events.reverse();
     }

@@ -156,7 +156,10 @@ async fn i9_refused_credentials_freeze_and_nothing_is_made_up_for_afterwards() {
     bridge.run_over("birch").await;
     assert_eq!(bridge.organization("birch").await["quarantine"], Value::Null);
     assert_eq!(bridge.done_after(before).await, [""; 0], "no removal is replayed");
-    assert_eq!((bridge.state(BO).await, bridge.state(EVE).await), ("joined".into(), "joined".into()));
+    assert_eq!(
+        (bridge.state(BO).await, bridge.state(EVE).await),
+        ("joined".into(), "joined".into())
+    );
     bridge.finish().await;
 }
 

@@ -29,7 +29,10 @@ async fn i13_who_is_in_already_is_success_after_a_look_and_is_not_taken_over() {
     bridge.add("birch", BO).await;
     bridge.add("birch", EVE).await;
     let run = bridge.run_over("birch").await;
-    assert_eq!(run["state"], "degraded", "the portal was busy once, and no conflict aborts it: {run}");
+    assert_eq!(
+        run["state"], "degraded",
+        "the portal was busy once, and no conflict aborts it: {run}"
+    );
     let journal = bridge.journal().await;
     let said: Vec<&Value> =
         journal.of("read", "portal").iter().map(|entry| &entry["detail"]).collect();

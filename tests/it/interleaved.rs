@@ -12,12 +12,14 @@ use cliqbridge::engine::Desk;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
+use super::support::people::crowd;
 use super::support::traces::ADMIN;
 use super::support::turns::{Actor, Orders, Taken, Turn, next};
 use super::support::{Bridge, Setup};
 
-const BO: &str = "bo@partner.example";
-const NEW: &str = "bo@renamed.example";
+/// The first of a crowd.
+const BO: &str = "p0@partner.example";
+const NEW: &str = "p0@renamed.example";
 
 /// What passes in the world at every turn. Longer than a burst of hints is waited for.
 const TURN: Duration = Duration::from_secs(1);
@@ -81,18 +83,21 @@ async fn say(bridge: &Bridge, kind: &str, id: &str) {
 
 /// The world before, and Bo's id in CRM if there is one.
 async fn world(before: Before) -> (Bridge, String) {
-    let bridge = Setup::demo().start().await;
-    bridge.run_over("birch").await;
+    let is_in = matches!(before, Before::Joined | Before::Blocked);
+    let bridge =
+        Setup::demo().people(if is_in { crowd("birch", 1, "free") } else { "" }).start().await;
+    if is_in {
+        bridge.adopted("birch").await;
+    } else {
+        bridge.run_over("birch").await;
+    }
     let id = match before {
         Before::Nobody => String::new(),
         Before::Unheard => bridge.add("birch", BO).await,
-        Before::Joined | Before::Blocked => bridge.added("birch", BO).await,
+        Before::Joined | Before::Blocked => {
+            bridge.membership("birch", BO).await["crm_user_id"].as_str().unwrap().to_owned()
+        }
     };
-    if matches!(before, Before::Joined | Before::Blocked) {
-        bridge.settle().await;
-        bridge.by_hand("birch", BO, "accept").await;
-        bridge.run_over("birch").await;
-    }
     if matches!(before, Before::Blocked) {
         patch(&bridge, &id, json!({ "status": "inactive" })).await;
         say(&bridge, "user.deactivated", &id).await;
@@ -285,9 +290,9 @@ async fn play_all(case: &'static Case, news: News) -> usize {
         if beginnings.is_empty() {
             break;
         }
-        let played = beginnings.iter().map(async |beginning| {
-            (beginning.len(), play(case, news, beginning).await)
-        });
+        let played = beginnings
+            .iter()
+            .map(async |beginning| (beginning.len(), play(case, news, beginning).await));
         for (beginning, played) in join_all(played).await {
             orders.tried(beginning, &played.taken);
             let Some(end) = played.end else { continue };
@@ -326,8 +331,8 @@ macro_rules! in_every_order {
     )*};
 }
 
-const JOINED: &[&str] = &[r#""joined" "bo@partner.example""#];
-const INVITED: &[&str] = &[r#""invited" "bo@partner.example""#];
+const JOINED: &[&str] = &[r#""joined" "p0@partner.example""#];
+const INVITED: &[&str] = &[r#""invited" "p0@partner.example""#];
 const PENDING: &str = r#""pending""#;
 const ACTIVE: &str = r#""active""#;
 const ADDED: &[&str] = &["add_external: done", "letter"];
@@ -335,18 +340,18 @@ const ADDED: &[&str] = &["add_external: done", "letter"];
 in_every_order! {
     i31_who_is_added_is_invited_once: Nobody, Added => INVITED, PENDING, ADDED;
     i31_who_is_removed_before_the_bridge_heard_of_them_is_not_invited: Unheard, Removed
-        => &["", r#""wanted" "bo@partner.example""#], "nobody", &[];
+        => &["", r#""wanted" "p0@partner.example""#], "nobody", &[];
     i31_who_is_deactivated_before_the_bridge_heard_of_them_is_not_invited: Unheard, Deactivated
-        => &["", r#""removed" "bo@partner.example""#], "nobody", &[];
+        => &["", r#""removed" "p0@partner.example""#], "nobody", &[];
     i31_who_is_renamed_before_the_bridge_heard_of_them_is_invited_once: Unheard, Renamed
-        => &[r#""invited" "bo@renamed.example""#], PENDING, ADDED;
+        => &[r#""invited" "p0@renamed.example""#], PENDING, ADDED;
     i31_who_is_added_again_before_the_bridge_heard_of_them_is_invited_once: Unheard, Readded
         => INVITED, PENDING, ADDED;
     i31_a_member_who_is_removed_stays_for_the_grace: Joined, Removed => JOINED, ACTIVE, &[];
     i31_a_member_who_is_deactivated_is_restricted_once: Joined, Deactivated
-        => &[r#""restricted" "bo@partner.example""#], r#""inactive""#, &["restrict: done"];
+        => &[r#""restricted" "p0@partner.example""#], r#""inactive""#, &["restrict: done"];
     i31_a_member_who_is_renamed_stays: Joined, Renamed
-        => &[r#""joined" "bo@renamed.example""#], ACTIVE, &[];
+        => &[r#""joined" "p0@renamed.example""#], ACTIVE, &[];
     i31_a_member_who_is_added_again_stays: Joined, Readded => JOINED, ACTIVE, &[];
     i31_who_is_activated_again_is_restored_once: Blocked, Activated
         => JOINED, ACTIVE, &["restore: done"];

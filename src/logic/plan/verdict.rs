@@ -205,9 +205,7 @@ impl Verdict {
                 "To be added in CRM Plus by its administrator; the bridge watches for it."
             }
             Self::Cooldown => "Removed a short while ago; invited again after the cooldown.",
-            Self::Flapping => {
-                "Goes and comes in turns: not invited again until an operator resyncs the person."
-            }
+            Self::Flapping => "Goes and comes in turns: held until an operator resyncs the person.",
             Self::Renamed => {
                 "The address changed after the invitation; no second invitation is sent."
             }

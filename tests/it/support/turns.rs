@@ -41,11 +41,8 @@ pub struct Actor(Arc<Inner>);
 impl Actor {
     /// Sets the future on its way, up to its first transaction.
     pub fn new<F: Future<Output = ()> + Send + 'static>(work: F) -> Self {
-        let inner = Inner {
-            place: Mutex::new(Place::Away),
-            may_go: Condvar::new(),
-            moved: Notify::new(),
-        };
+        let inner =
+            Inner { place: Mutex::new(Place::Away), may_go: Condvar::new(), moved: Notify::new() };
         let actor = Self(Arc::new(inner));
         let (gate, me) = (Gate(actor.clone()), actor.clone());
         tokio::spawn(
