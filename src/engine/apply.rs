@@ -1,6 +1,7 @@
 //! Writing a decision down: ledger, audit and outbox in the transaction it was made in.
 
 use super::facts::Sides;
+use super::flap::hold_flapping;
 use super::guard::Bounds;
 use super::people::Sight;
 use super::subscription::access_for;
@@ -38,7 +39,7 @@ impl Engine {
         bounds: &mut Bounds,
     ) -> Result<Verdict, StoreError> {
         let (known, mut decision, sight) = self.decide(tx, look)?;
-        if is_overtaken(tx, look, known.as_ref())? {
+        if is_overtaken(tx, look, known.as_ref(), self.now())? {
             // What was read is older than what is known by now: a run may have listed for an hour.
             let absent = look.sides.complete && look.sides.roster.get(look.user).is_none();
             hints::look_again(tx, look.host.id(), look.user, absent, look.now)?;
@@ -208,7 +209,7 @@ impl Engine {
         if decision.ledger.is_none() && asked != known {
             decision.ledger = asked;
         }
-        self.hold_flapping(tx, look, known.as_ref(), &mut decision)?;
+        hold_flapping(tx, look, known.as_ref(), &mut decision)?;
         Ok((known, decision, sight))
     }
 
@@ -352,13 +353,15 @@ fn note_by_hand(
 }
 
 /// Whether there is news of the person that is newer than what was read: another look at them, a
-/// complete listing, or what the ledger and the outbox say (I31, I32).
+/// complete listing, or what the ledger and the outbox say (I31, I32). `now` is this moment: the
+/// transaction may have waited, and `look.now` is of before.
 fn is_overtaken(
     tx: &Tx<'_>,
     look: &Look<'_>,
     known: Option<&Membership>,
+    now: Timestamp,
 ) -> Result<bool, StoreError> {
-    let (organization, begun_at, now) = (look.host.id(), look.sides.begun_at, look.now);
+    let (organization, begun_at) = (look.host.id(), look.sides.begun_at);
     if looks::is_newer(tx, organization, look.user, begun_at, now)?
         || (!look.sides.complete && orgs::was_listed_since(tx, organization, begun_at, now)?)
     {

@@ -20,37 +20,36 @@ const TAKEN_OUT_MAX: u32 = 2;
 /// How far back removals are counted: longer than two rounds of grace, removal and cooldown.
 const WINDOW: Duration = Duration::from_hours(30 * 24);
 
-impl Engine {
-    /// Takes the add out of a decision for somebody who was taken out too often; the person stays as
-    /// before. An operator who asks for this very person is believed.
-    pub(super) fn hold_flapping(
-        &self,
-        tx: &Tx<'_>,
-        look: &Look<'_>,
-        known: Option<&Membership>,
-        decision: &mut Decision,
-    ) -> Result<(), StoreError> {
-        let Some(known) = known.filter(|row| is_out(row) && !look.rearm) else { return Ok(()) };
-        if !decision.steps.iter().copied().any(invites)
-            || removals::times_taken_out(tx, known.id, look.now - WINDOW)? < TAKEN_OUT_MAX
-        {
-            return Ok(());
-        }
-        decision.steps.clear();
-        // Nothing but who it is comes from the new row.
-        let seen = decision.ledger.take().map(|row| Membership {
-            crm_user_id: row.crm_user_id,
-            zuid: row.zuid,
-            email: row.email,
-            suspected_at: None,
-            absent_since: None,
-            ..known.clone()
-        });
-        decision.ledger = seen.filter(|seen| seen != known);
-        decision.verdict = Verdict::Flapping;
-        Ok(())
+/// Takes the add out of a decision for somebody who was taken out too often; the person stays as
+/// before. An operator who asks for this very person is believed.
+pub(super) fn hold_flapping(
+    tx: &Tx<'_>,
+    look: &Look<'_>,
+    known: Option<&Membership>,
+    decision: &mut Decision,
+) -> Result<(), StoreError> {
+    let Some(known) = known.filter(|row| is_out(row) && !look.rearm) else { return Ok(()) };
+    if !decision.steps.iter().copied().any(invites)
+        || removals::times_taken_out(tx, known.id, look.now - WINDOW)? < TAKEN_OUT_MAX
+    {
+        return Ok(());
     }
+    decision.steps.clear();
+    // Nothing but who it is comes from the new row.
+    let seen = decision.ledger.take().map(|row| Membership {
+        crm_user_id: row.crm_user_id,
+        zuid: row.zuid,
+        email: row.email,
+        suspected_at: None,
+        absent_since: None,
+        ..known.clone()
+    });
+    decision.ledger = seen.filter(|seen| seen != known);
+    decision.verdict = Verdict::Flapping;
+    Ok(())
+}
 
+impl Engine {
     /// Says it once for each removal that went before.
     pub(super) fn tell_flapping(&self, tx: &Tx<'_>, look: &Look<'_>) -> Result<(), StoreError> {
         let organization = look.host.id();

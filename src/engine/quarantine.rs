@@ -63,8 +63,7 @@ impl Freeze {
 
     fn cause(&self) -> String {
         match self {
-            Self::Credentials(detail) => detail.clone(),
-            Self::Refused(detail) => detail.clone(),
+            Self::Credentials(detail) | Self::Refused(detail) => detail.clone(),
             Self::Empty(what) => (*what).to_owned(),
             Self::Failing(detail) => format!("reads go on failing: {detail}"),
         }
@@ -128,9 +127,8 @@ impl Engine {
             (None, Failure::Transient { detail, .. }) => self.outage(host, detail).await?,
             (freeze, _) => freeze,
         };
-        match &freeze {
-            Some(freeze) => self.quarantine(host, freeze).await?,
-            None => {}
+        if let Some(freeze) = &freeze {
+            self.quarantine(host, freeze).await?;
         }
         Ok((failure, freeze.is_some()))
     }

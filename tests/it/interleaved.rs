@@ -308,6 +308,7 @@ async fn play_all(case: &'static Case, news: News) -> usize {
 }
 
 /// Plays a case with its news heard and lost.
+#[expect(clippy::print_stdout, reason = "the number of orders is what the test is about")]
 async fn in_every_order(case: &'static Case) {
     let heard = play_all(case, News::Heard).await;
     let lost = play_all(case, News::Lost).await;
