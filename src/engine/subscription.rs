@@ -74,8 +74,14 @@ impl Engine {
         let org = match host.crm.org().await {
             Ok(org) => org,
             Err(error) => {
-                if let Some(freeze) = Freeze::of_call(&error) {
-                    self.quarantine(host, &freeze).await?;
+                match Freeze::of_call(&error) {
+                    // A scope may be missing for this call alone: a run tells at once whether users
+                    // can be read, and freezes the organization if not.
+                    Some(Freeze::Credentials(_)) => {
+                        self.reconcile(host.id()).await?;
+                    }
+                    Some(freeze) => self.quarantine(host, &freeze).await?,
+                    None => {}
                 }
                 let failure = error.failure(self.now());
                 self.note_failed_poll(host, &failure).await?;
