@@ -1,19 +1,20 @@
 //! Writing a decision down: ledger, audit and outbox in the transaction it was made in.
 
 use super::facts::Sides;
+use super::flap::hold_flapping;
 use super::guard::Bounds;
 use super::people::Sight;
 use super::subscription::access_for;
 use super::{Engine, Host};
 use crate::domain::letter::Notice;
 use crate::domain::membership::{Membership, State};
-use crate::domain::{CrmUserId, HintKind, Lane, Operation, OrgId, PortalVerb, Standing, Timestamp};
+use crate::domain::{CrmUserId, Lane, Operation, OrgId, PortalVerb, Standing, Timestamp};
 use crate::logic::plan::{
     Decision, Facts, Matched, Step, Verdict, is_claimed, matching, of_ledger, plan_one,
 };
 use crate::store::audit::{self, Entry};
 use crate::store::outbox::{self, Cause, NewAction, Wish};
-use crate::store::{StoreError, Tx, hints, ledger, orgs};
+use crate::store::{StoreError, Tx, hints, ledger, looks, orgs};
 
 /// One person to be looked at, with everything that was read.
 pub(super) struct Look<'a> {
@@ -40,11 +41,10 @@ impl Engine {
         bounds: &mut Bounds,
     ) -> Result<Verdict, StoreError> {
         let (known, mut decision, sight) = self.decide(tx, look)?;
-        if let Some(row) = &known
-            && is_overtaken(tx, look, row)?
-        {
+        if is_overtaken(tx, look, known.as_ref(), self.now())? {
             // What was read is older than what is known by now: a run may have listed for an hour.
-            hints::put(tx, look.host.id(), look.user, HintKind::Present, None, look.now)?;
+            let absent = look.sides.complete && look.sides.roster.get(look.user).is_none();
+            hints::look_again(tx, look.host.id(), look.user, absent, look.now)?;
             return Ok(Verdict::Overtaken);
         }
         let held = self.hold_back(tx, look, known.as_ref(), &mut decision, bounds)?;
@@ -149,6 +149,7 @@ impl Engine {
     fn tell_of(&self, tx: &Tx<'_>, look: &Look<'_>, verdict: &Verdict) -> Result<(), StoreError> {
         match verdict {
             Verdict::Conflict => self.tell_conflict(tx, look),
+            Verdict::Flapping => self.tell_flapping(tx, look),
             Verdict::DowngradedByHand => self.tell_restrict_by_hand(tx, look.host, look.now),
             _ => Ok(()),
         }
@@ -210,6 +211,7 @@ impl Engine {
         if decision.ledger.is_none() && asked != known {
             decision.ledger = asked;
         }
+        hold_flapping(tx, look, known.as_ref(), &mut decision)?;
         Ok((known, decision, sight))
     }
 
@@ -352,9 +354,22 @@ fn note_by_hand(
     bounds.by_hand.push(format!("{what} CRM user {} ({})", look.user, row.id));
 }
 
-/// Whether the ledger or the outbox has news of the person that is newer than what was read.
-fn is_overtaken(tx: &Tx<'_>, look: &Look<'_>, known: &Membership) -> Result<bool, StoreError> {
-    let begun_at = look.sides.begun_at;
+/// Whether there is news of the person that is newer than what was read: another look at them, a
+/// complete listing, or what the ledger and the outbox say (I31, I32). `now` is this moment: the
+/// transaction may have waited, and `look.now` is of before.
+fn is_overtaken(
+    tx: &Tx<'_>,
+    look: &Look<'_>,
+    known: Option<&Membership>,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let (organization, begun_at) = (look.host.id(), look.sides.begun_at);
+    if looks::is_newer(tx, organization, look.user, begun_at, now)?
+        || (!look.sides.complete && orgs::was_listed_since(tx, organization, begun_at, now)?)
+    {
+        return Ok(true);
+    }
+    let Some(known) = known else { return Ok(false) };
     Ok(known.since > begun_at || outbox::moved_since(tx, known.id, begun_at)?)
 }
 

@@ -20,7 +20,7 @@ const PEOPLE_PER_TRANSACTION: usize = 200;
 const NAMED_MAX: usize = 20;
 
 impl Engine {
-    /// Does what is due by the clock alone.
+    /// Does what is due of invitations.
     pub(super) async fn tick_invitations(&self, organization: &OrgId) -> Result<Step, StoreError> {
         let (id, now) = (organization.clone(), self.now());
         let Some(host) = self.host(organization) else { return Ok(Step::Idle(None)) };

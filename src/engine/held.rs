@@ -12,7 +12,7 @@ use crate::domain::{OrgId, RunId, Timestamp};
 use crate::logic::seal;
 use crate::store::outbox::Cause;
 use crate::store::runs::{self, Note, Planned, Prints, Run};
-use crate::store::{StoreError, Tx, told};
+use crate::store::{StoreError, Tx, orgs, told};
 
 /// Lines of held people that a run shows; the count, and the plan, have them all.
 const HELD_LINES_MAX: usize = 200;
@@ -35,11 +35,15 @@ impl Engine {
         let (note, notices) = (noted(plan, RunState::Held, hold), notices(run.id, plan, hold));
         let about = seal::checksum(host.id(), plan.waiting());
         let (engine, organization, now) = (self.clone(), host.id().clone(), self.now());
-        let (id, whole) = (run.id, run.person.is_none());
+        let (id, whole, boot) = (run.id, run.person.is_none(), self.inner.boot);
         tracing::warn!(run = %id, %organization, checksum = plan.checksum, "the run is held");
         self.inner
             .store
             .write("hold run", move |tx| {
+                if !runs::is_held(tx, id, boot)? {
+                    return Err(StoreError::Superseded(id));
+                }
+                orgs::note_good_run(tx, id, now)?;
                 runs::note(tx, id, &note, now)?;
                 runs::finish_applied(tx, now)?;
                 // A run over one person has told what it holds by itself.

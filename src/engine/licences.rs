@@ -20,7 +20,7 @@ use crate::store::audit::{self, Entry};
 use crate::store::ledger::{self, Filter};
 use crate::store::outbox::{self, Cause, End, InMotion, NewAction, Wish};
 use crate::store::plans::{self, Plans};
-use crate::store::{StoreError, Tx, told};
+use crate::store::{StoreError, Tx, runs, told};
 
 /// Changes written in one transaction: bounds how long a webhook waits behind them.
 const CHANGES_PER_TRANSACTION: usize = 200;
@@ -104,10 +104,15 @@ impl Engine {
             return Ok(Vec::new());
         }
         let (engine, organization, now) = (self.clone(), host.id().clone(), self.now());
-        let sides = Arc::clone(sides);
+        let (sides, boot) = (Arc::clone(sides), self.inner.boot);
         self.inner
             .store
             .write("assign licences", move |tx| {
+                if let Some(run) = cause.run
+                    && !runs::is_held(tx, run, boot)?
+                {
+                    return Err(StoreError::Superseded(run));
+                }
                 let Some(host) = engine.host(&organization) else { return Ok(Vec::new()) };
                 let seating = seating(tx, host, &sides)?;
                 for row in &seating.given {

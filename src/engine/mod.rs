@@ -5,6 +5,7 @@
 //! here knows signals, sockets or configuration files.
 
 mod accept;
+mod alarm;
 mod apply;
 mod approve;
 mod channels;
@@ -15,6 +16,7 @@ mod digest;
 mod dry_run;
 mod facts;
 mod failures;
+mod flap;
 mod guard;
 mod held;
 mod host;
@@ -27,6 +29,7 @@ mod outlook;
 mod people;
 mod people_views;
 mod plan_views;
+mod quarantine;
 mod resolve;
 mod resync;
 mod schedule;
@@ -90,7 +93,7 @@ pub enum Desk {
     Notices(OrgId),
     /// Channel invitations, adds and removals of one organization, in batches.
     Channels(OrgId),
-    /// The invitation clock of one organization: reminders, expiry, what lasts too long.
+    /// The clock of one organization: reminders, expiry, what lasts too long, no good run.
     Clock(OrgId),
     /// What one organization's schedules ask for.
     Schedule(OrgId),
@@ -252,7 +255,7 @@ impl Engine {
             Desk::Hints(organization) => self.resolve(organization).await,
             Desk::Runs(organization) => self.run(organization).await,
             Desk::Channels(organization) => self.channels(organization).await,
-            Desk::Clock(organization) => self.tick_invitations(organization).await,
+            Desk::Clock(organization) => self.tick_clock(organization).await,
             Desk::Schedule(organization) => self.tick_schedule(organization).await,
             Desk::Access(_) | Desk::Notices(_) | Desk::Letters => self.deliver(desk).await,
         }

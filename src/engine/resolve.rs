@@ -6,15 +6,14 @@ use std::time::Duration;
 
 use super::apply::Look;
 use super::facts::{ReadError, Sides, listing_is_cheaper};
-use super::{Desk, Engine, Host, Step};
-use crate::domain::letter::Notice;
+use super::{Engine, Host, Step};
 use crate::domain::policy::OrgState;
-use crate::domain::{Disposition, Failure, HintKind, MembershipId, OrgId, Standing, State};
+use crate::domain::{Disposition, HintKind, MembershipId, OrgId, Standing, State};
 use crate::logic::plan::Verdict;
 use crate::logic::retry::{Attempts, disposition};
 use crate::store::hints::{self, Claim, ClaimedHint, Postponed};
 use crate::store::outbox::Cause;
-use crate::store::{StoreError, Tx, ledger, orgs};
+use crate::store::{StoreError, Tx, ledger, looks, orgs};
 use crate::zoho::Priority;
 
 /// How long to wait for a row that an event announced: the CRM lags its own events (design section
@@ -22,11 +21,6 @@ use crate::zoho::Priority;
 /// minutes. After these looks reconciliation takes over.
 const LOOK_AGAIN: [Duration; 3] =
     [Duration::from_secs(30), Duration::from_mins(2), Duration::from_mins(10)];
-
-/// How long a quarantined organization is left alone before it is asked again whether its
-/// credentials work: as long as the quarantine has lasted, within these bounds. What Zoho refuses
-/// once by mistake is over soon; what it refuses for good is not asked for all the time.
-const PROBE_AFTER: (Duration, Duration) = (Duration::from_secs(30), Duration::from_mins(15));
 
 /// Most pages, of both sides, of a listing that hints may wait for: half a minute of Cliq's budget.
 const INLINE_PAGES_MAX: u32 = 12;
@@ -49,7 +43,7 @@ impl Engine {
                 Ok((hints::claim(tx, &id, boot, now)?, Some(orgs::state(tx, &id)?)))
             })
             .await?;
-        let (hints, state) = match claim {
+        let (mut hints, state) = match claim {
             (Claim::Taken(hints), Some(state)) => (hints, state),
             (Claim::Idle(next), _) => return Ok(Step::Idle(next)),
             (Claim::Taken(_), None) => return Ok(Step::Idle(None)),
@@ -60,7 +54,14 @@ impl Engine {
             return Ok(Step::Worked);
         }
         let (mut left, mut wants_run) = (Vec::new(), false);
+        // A revocation and an add in one push are often one person under two ids (Z14, I32): the
+        // listing that the first needs tells who the second is.
+        hints.sort_by_key(|hint| hint.kind != HintKind::Leaving);
         for hint in &hints {
+            if !left.is_empty() {
+                left.push(hint.clone());
+                continue;
+            }
             match self.look_at(host, &hint.crm_user_id).await {
                 Ok(sides) => {
                     self.note_good_read(host).await?;
@@ -117,31 +118,11 @@ impl Engine {
         self.inner
             .store
             .write("note listing", move |tx| {
-                orgs::note_snapshot(tx, &id, &sides.roster, sides.directory.pages(), now)
+                let pages = sides.directory.pages();
+                orgs::note_snapshot(tx, &id, &sides.roster, pages, sides.begun_at, now)
             })
             .await?;
         self.note_good_read(host).await
-    }
-
-    /// A read that works ends a quarantine and lets the waiting hints go.
-    pub(super) async fn note_good_read(&self, host: &Host) -> Result<(), StoreError> {
-        let (id, now) = (host.id().clone(), self.now());
-        let ended = self
-            .inner
-            .store
-            .write("good read", move |tx| {
-                let ended = orgs::good_read(tx, &id, now)?;
-                if ended {
-                    hints::release(tx, &id, now)?;
-                }
-                Ok(ended)
-            })
-            .await?;
-        if ended {
-            tracing::info!(organization = %host.id(), "reads work again; the quarantine is over");
-            self.wake(&Desk::Hints(host.id().clone()));
-        }
-        Ok(())
     }
 
     async fn settle_hints(
@@ -161,6 +142,7 @@ impl Engine {
                     let leavers = engine.leavers(tx, host, &some, &sides)?;
                     bounds.removals.close_over(tx, &leavers)?;
                     for hint in &some {
+                        looks::note(tx, &organization, &hint.crm_user_id, sides.begun_at)?;
                         let mut absent = sides.roster.get(&hint.crm_user_id).is_none();
                         // A row that its own event announced is not missed before its time.
                         if !absent || hint.kind == HintKind::Leaving {
@@ -228,14 +210,7 @@ impl Engine {
         error: ReadError,
     ) -> Result<(), StoreError> {
         let now = self.now();
-        let failure = match error {
-            ReadError::Store(error) => return Err(error),
-            ReadError::Empty(what) => self.empty(host, what).await?,
-            ReadError::Call(error) => error.failure(now),
-        };
-        if let Failure::Unauthorized { detail } = &failure {
-            self.quarantine(host, detail).await?;
-        }
+        let (failure, frozen) = self.book_failed_read(host, error).await?;
         tracing::warn!(
             organization = %host.id(), hints = hints.len(), error = %failure, "a read failed"
         );
@@ -254,8 +229,8 @@ impl Engine {
                             }
                         };
                     // In quarantine the probe's time is the organization's, not the hint's.
-                    let at = if matches!(failure, Failure::Unauthorized { .. }) { now } else { at };
-                    let outcome = if counts {
+                    let at = if frozen { now } else { at };
+                    let outcome = if counts && !frozen {
                         Postponed::Failed(&text)
                     } else {
                         Postponed::NotCounted(&text)
@@ -265,60 +240,6 @@ impl Engine {
                 Ok(())
             })
             .await
-    }
-
-    /// A side that lists nobody is an alarm, and no reason for any change (G12).
-    pub(super) async fn empty(
-        &self,
-        host: &Host,
-        what: &'static str,
-    ) -> Result<Failure, StoreError> {
-        let (engine, organization, now) = (self.clone(), host.id().clone(), self.now());
-        let notice = Notice {
-            title: format!("{organization} looks empty"),
-            body: format!(
-                "{what}. Nothing follows from such a listing. Check whether the OAuth user still \
-                 belongs to the organization and may list its users."
-            ),
-        };
-        self.inner
-            .store
-            .write("empty listing", move |tx| {
-                engine.tell_admins(tx, &organization, &notice, Cause::default(), now)
-            })
-            .await?;
-        Ok(Failure::transient(what))
-    }
-
-    /// Leaves the organization alone until its credentials work, and says so once (G12).
-    pub(super) async fn quarantine(&self, host: &Host, cause: &str) -> Result<(), StoreError> {
-        let (engine, organization) = (self.clone(), host.id().clone());
-        let (cause, now) = (cause.to_owned(), self.now());
-        tracing::error!(%organization, cause, "quarantined: the credentials are not accepted");
-        self.inner
-            .store
-            .write("quarantine", move |tx| {
-                let lasted = orgs::state(tx, &organization)?
-                    .quarantined
-                    .map_or(Duration::ZERO, |quarantine| now.since(quarantine.since));
-                let probe_at = now + lasted.clamp(PROBE_AFTER.0, PROBE_AFTER.1);
-                if !orgs::quarantine(tx, &organization, &cause, probe_at, now)? {
-                    return Ok(());
-                }
-                let notice = Notice {
-                    title: format!("{organization} is quarantined"),
-                    body: format!(
-                        "Zoho does not accept the credentials of this organization: {cause}\n\
-                         Nothing is lost: webhooks are kept and are worked off as soon as a read \
-                         succeeds. Check the refresh token and its scopes (accounts.zoho, \
-                         API console), then resync the organization."
-                    ),
-                };
-                engine.tell_admins(tx, &organization, &notice, Cause::default(), now)
-            })
-            .await?;
-        self.wake_outbox(host.id());
-        Ok(())
     }
 }
 

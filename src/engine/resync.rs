@@ -18,7 +18,7 @@ use crate::domain::{CrmUserId, Email, Failure, OrgId, RunId};
 use crate::logic::seal;
 use crate::store::outbox::Cause;
 use crate::store::runs::{self, Note, Run};
-use crate::store::{StoreError, ledger, orgs};
+use crate::store::{StoreError, ledger, looks, orgs};
 use crate::zoho::{Calls, Meter, Priority};
 
 /// People planned in one transaction.
@@ -115,8 +115,14 @@ impl Engine {
         // Nobody else reads or queues for the organization meanwhile: an approval waits its turn.
         let turn = self.turn(organization).await;
         let (id, boot, now) = (organization.clone(), self.inner.boot, self.now());
-        let claimed =
-            self.inner.store.write("claim run", move |tx| runs::claim(tx, &id, boot, now)).await?;
+        let claimed = self
+            .inner
+            .store
+            .write("claim run", move |tx| {
+                looks::forget(tx, &id)?;
+                runs::claim(tx, &id, boot, now)
+            })
+            .await?;
         let Some(run) = claimed else { return Ok(Step::Idle(None)) };
         tracing::info!(run = %run.id, %organization, person = run.person.is_some(), "run begins");
         let host = &host.metered(&Meter::default());
@@ -127,17 +133,17 @@ impl Engine {
         drop(turn);
         match result {
             Ok(()) => {}
+            Err(ReadError::Store(error @ StoreError::Superseded(_))) => {
+                tracing::warn!(run = %run.id, %organization, %error, "a run was fenced off");
+            }
             Err(ReadError::Store(error)) => {
                 // If the store fails again here, the run is taken up again as it stands.
                 self.fail(host, &run, Failure::transient(error.to_string())).await?;
                 return Err(error);
             }
-            Err(ReadError::Empty(what)) => {
-                let failure = self.empty(host, what).await?;
+            Err(error) => {
+                let (failure, _) = self.book_failed_read(host, error).await?;
                 self.fail(host, &run, failure).await?;
-            }
-            Err(ReadError::Call(error)) => {
-                self.fail(host, &run, error.failure(self.now())).await?;
             }
         }
         self.wake_outbox(organization);
@@ -346,11 +352,14 @@ impl Engine {
     ) -> Result<Vec<(CrmUserId, String)>, StoreError> {
         let (engine, organization) = (self.clone(), host.id().clone());
         let (sides, run_id, rearm) = (Arc::clone(&reading.sides), run.id, run.person.is_some());
-        let now = self.now();
+        let (boot, now) = (self.inner.boot, self.now());
         self.inner
             .store
             .write("queue run", move |tx| {
                 let Some(host) = engine.host(&organization) else { return Ok(Vec::new()) };
+                if !runs::is_held(tx, run_id, boot)? {
+                    return Err(StoreError::Superseded(run_id));
+                }
                 let mut bounds = engine.bounds(tx, &organization, now)?;
                 bounds.close(closed);
                 let mut held = Vec::new();
@@ -359,6 +368,9 @@ impl Engine {
                     let look = Look { host, user, sides: &sides, cause, rearm, now };
                     let before = bounds.held();
                     engine.settle_person(tx, &look, &mut bounds)?;
+                    if rearm {
+                        looks::note(tx, &organization, user, sides.begun_at)?;
+                    }
                     if let Some(why) = bounds.held_since(before) {
                         held.push((user.clone(), why));
                     }
@@ -373,13 +385,19 @@ impl Engine {
             .await
     }
 
-    /// Writes down how far the run is.
+    /// Writes down how far the run is, if it is still ours.
     pub(super) async fn note_run(&self, run: RunId, note: Note) -> Result<(), StoreError> {
-        let now = self.now();
+        let (boot, now) = (self.inner.boot, self.now());
         tracing::info!(%run, state = %note.state, counts = note.counts, error = note.error, "run noted");
         self.inner
             .store
             .write("note run", move |tx| {
+                if !runs::is_held(tx, run, boot)? {
+                    return Err(StoreError::Superseded(run));
+                }
+                if note.state != RunState::Failed {
+                    orgs::note_good_run(tx, run, now)?;
+                }
                 runs::note(tx, run, &note, now)?;
                 runs::finish_applied(tx, now).map(|_| ())
             })
@@ -388,9 +406,6 @@ impl Engine {
 
     /// A failed read ends the run; nothing is planned from it (I2, I3).
     async fn fail(&self, host: &Host, run: &Run, failure: Failure) -> Result<(), StoreError> {
-        if let Failure::Unauthorized { detail } = &failure {
-            self.quarantine(host, detail).await?;
-        }
         let mut calls = host.account.calls();
         if run.person.is_none() {
             // A listing that did not end tells no size: the last one that did stands for it.

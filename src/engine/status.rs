@@ -64,6 +64,10 @@ pub struct OrganizationStatus {
     pub licences: Value,
     /// Why it is left alone, if it is.
     pub quarantine: Option<Value>,
+    /// When a run over everybody last came to its plan, RFC 3339.
+    pub last_good_run: Option<String>,
+    /// Whether that is so long ago that it is an alarm (I15).
+    pub no_good_run: bool,
     /// Endpoint groups that Zoho has locked, with the end of each lock.
     pub locks: Vec<Value>,
     /// Scheduled reconciliations that were not begun because one was still going on.
@@ -150,6 +154,7 @@ impl Engine {
                 for host in engine.inner.hosts.values() {
                     let state = orgs::state(tx, host.id())?;
                     let plans = plans::of(tx, host.id())?;
+                    let silence = engine.silence(tx, host.id())?;
                     let access = access_of(host, &plans);
                     let mut locks = host.account.gate().locks();
                     locks.extend(host.portal.iter().flat_map(|portal| portal.gate().locks()));
@@ -166,6 +171,8 @@ impl Engine {
                                 "since": quarantine.since.to_rfc3339(), "cause": quarantine.cause,
                             })
                         }),
+                        last_good_run: silence.last.map(|run| run.at.to_rfc3339()),
+                        no_good_run: silence.is_alarm(now),
                         locks: locks
                             .into_iter()
                             .map(|(group, until)| {

@@ -5,6 +5,7 @@
 
 use serde_json::json;
 
+use super::quarantine::Freeze;
 use super::{Engine, Host};
 use crate::domain::letter::Notice;
 use crate::domain::run::Trigger;
@@ -73,6 +74,15 @@ impl Engine {
         let org = match host.crm.org().await {
             Ok(org) => org,
             Err(error) => {
+                match Freeze::of_call(&error) {
+                    // A scope may be missing for this call alone: a run tells at once whether users
+                    // can be read, and freezes the organization if not.
+                    Some(Freeze::Credentials(_)) => {
+                        self.reconcile(host.id()).await?;
+                    }
+                    Some(freeze) => self.quarantine(host, &freeze).await?,
+                    None => {}
+                }
                 let failure = error.failure(self.now());
                 self.note_failed_poll(host, &failure).await?;
                 return Ok(Err(failure));

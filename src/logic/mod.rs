@@ -5,6 +5,7 @@
 //! an argument.
 
 pub mod access;
+pub mod alarm;
 pub mod channels;
 pub mod digest;
 pub mod event;

@@ -11,6 +11,13 @@ pub fn begin(tx: &Tx<'_>, now: Timestamp) -> Result<BootId, StoreError> {
     Ok(BootId(tx.sql().last_insert_rowid()))
 }
 
+/// When the boot began.
+pub fn started_at(tx: &Tx<'_>, boot: BootId) -> Result<Timestamp, StoreError> {
+    Ok(tx.sql().query_row("SELECT started_at FROM boots WHERE id = ?1", [boot.0], |row| {
+        row.get(0).map(Timestamp)
+    })?)
+}
+
 /// Marks the boot as ended in order.
 pub fn end(tx: &Tx<'_>, boot: BootId, now: Timestamp) -> Result<(), StoreError> {
     tx.sql().execute("UPDATE boots SET ended_at = ?2 WHERE id = ?1", [boot.0, now.millis()])?;

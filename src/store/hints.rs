@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use rusqlite::{Row, params};
+use rusqlite::{OptionalExtension, Row, params};
 
 use super::{StoreError, Tx};
 use crate::domain::{BootId, CrmUserId, DeliveryId, HintKind, OrgId, Timestamp};
@@ -53,6 +53,10 @@ fn kind_word(kind: HintKind) -> &'static str {
     }
 }
 
+fn kind_of(word: &str) -> HintKind {
+    if word == "leaving" { HintKind::Leaving } else { HintKind::Present }
+}
+
 /// Adds a hint, or refreshes the one that waits.
 pub fn put(
     tx: &Tx<'_>,
@@ -81,6 +85,26 @@ pub fn put(
             delivery.map(|id| id.0),
         ])?;
     Ok(())
+}
+
+/// Asks for another look at somebody; a hint that waits keeps what its event claimed, unless a complete
+/// listing was without them.
+pub fn look_again(
+    tx: &Tx<'_>,
+    organization: &OrgId,
+    user: &CrmUserId,
+    was_absent: bool,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    if was_absent {
+        return put(tx, organization, user, HintKind::Leaving, None, now);
+    }
+    let waiting: Option<String> = tx
+        .sql()
+        .prepare_cached("SELECT kind FROM hints WHERE organization = ?1 AND crm_user_id = ?2")?
+        .query_row([organization.as_str(), user.as_str()], |row| row.get(0))
+        .optional()?;
+    put(tx, organization, user, kind_of(waiting.as_deref().unwrap_or_default()), None, now)
 }
 
 /// Takes every due hint of the organization, once its burst is over.
@@ -124,10 +148,9 @@ pub fn claim(
 }
 
 fn claimed(row: &Row<'_>) -> rusqlite::Result<ClaimedHint> {
-    let kind: String = row.get(1)?;
     Ok(ClaimedHint {
         crm_user_id: CrmUserId::new(row.get::<_, String>(0)?),
-        kind: if kind == "leaving" { HintKind::Leaving } else { HintKind::Present },
+        kind: kind_of(&row.get::<_, String>(1)?),
         version: row.get(2)?,
         failures: row.get(3)?,
         looks: row.get(4)?,

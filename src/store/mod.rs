@@ -14,6 +14,7 @@ pub mod inbox;
 pub mod joins;
 pub mod ledger;
 pub mod lock;
+pub mod looks;
 pub mod manners;
 pub mod orgs;
 pub mod outbox;
@@ -38,6 +39,8 @@ use rusqlite::Connection;
 use tokio::sync::{Semaphore, oneshot};
 
 use writer::Writer;
+
+use crate::domain::RunId;
 
 /// Connections for reading. The admin API and the workers' look-ups are short; four are plenty on
 /// two cores.
@@ -82,6 +85,9 @@ pub enum StoreError {
     /// The commit that should have made the write durable failed.
     #[error("the store could not commit: {0}")]
     Commit(String),
+    /// A run that somebody else has taken up meanwhile: nothing of it may be written (I33).
+    #[error("{0} was taken up anew; what is left of the old one is dropped")]
+    Superseded(RunId),
     /// The writer thread has ended, or a closure panicked.
     #[error("the store's writer is gone")]
     Gone,
@@ -137,12 +143,13 @@ impl Store {
     }
 
     /// Runs `f` in the next group transaction and answers when that is on disk. An error undoes
-    /// only what `f` did. `name` is for the log.
+    /// only what `f` did. `name` is for the log, which hears it before `f` is queued.
     pub async fn write<T, F>(&self, name: &'static str, f: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: FnOnce(&Tx<'_>) -> Result<T, StoreError> + Send + 'static,
     {
+        tracing::trace!(transaction = name);
         let (answer, wait) = oneshot::channel();
         self.writer.submit(name, f, answer)?;
         wait.await.unwrap_or(Err(StoreError::Gone))

@@ -1,11 +1,13 @@
 //! What is known of each organization beside its people: subscription, sizes, quarantine, and who
 //! was there before the bridge.
 
+use std::time::Duration;
+
 use rusqlite::{OptionalExtension, params};
 
 use super::{StoreError, Tx};
 use crate::domain::policy::{OrgState, Quarantine};
-use crate::domain::{CrmUserId, OrgId, Roster, Subscription, Timestamp, Zuid};
+use crate::domain::{CrmUserId, OrgId, Roster, RunId, Subscription, Timestamp, Zuid};
 
 /// The organization's state; the default for one never seen.
 pub fn state(tx: &Tx<'_>, organization: &OrgId) -> Result<OrgState, StoreError> {
@@ -41,12 +43,13 @@ pub(super) fn ensure(tx: &Tx<'_>, organization: &OrgId) -> Result<(), StoreError
 }
 
 /// Notes a complete listing of both sides. The first one is the baseline: who is in it was there
-/// before the bridge.
+/// before the bridge. `begun_at` is when it began to read.
 pub fn note_snapshot(
     tx: &Tx<'_>,
     organization: &OrgId,
     roster: &Roster,
     cliq_pages: usize,
+    begun_at: Timestamp,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     ensure(tx, organization)?;
@@ -62,10 +65,63 @@ pub fn note_snapshot(
     let pages = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
     tx.sql().execute(
         "UPDATE organizations SET first_snapshot_at = coalesce(first_snapshot_at, ?2),
-                crm_pages = ?3, cliq_pages = ?4 WHERE id = ?1",
-        params![organization.as_str(), now.millis(), pages(roster.pages()), pages(cliq_pages)],
+                crm_pages = ?3, cliq_pages = ?4, listed_at = max(coalesce(listed_at, 0), ?5)
+         WHERE id = ?1",
+        params![
+            organization.as_str(),
+            now.millis(),
+            pages(roster.pages()),
+            pages(cliq_pages),
+            begun_at.millis()
+        ],
     )?;
     Ok(())
+}
+
+/// Whether a complete listing was begun after `at`. What lies after `now` was noted under a clock that
+/// was set back since, and says nothing.
+pub fn was_listed_since(
+    tx: &Tx<'_>,
+    organization: &OrgId,
+    at: Timestamp,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    Ok(tx
+        .sql()
+        .prepare_cached(
+            "SELECT 1 FROM organizations WHERE id = ?1 AND listed_at > ?2 AND listed_at <= ?3",
+        )?
+        .exists(params![organization.as_str(), at.millis(), now.millis()])?)
+}
+
+/// Notes that a run, if it is one over everybody, has come to its plan.
+pub fn note_good_run(tx: &Tx<'_>, run: RunId, now: Timestamp) -> Result<(), StoreError> {
+    tx.sql()
+        .prepare_cached(
+            "UPDATE organizations SET good_run_at = ?2, good_run_took =
+               (SELECT max(0, ?2 - started_at) FROM runs WHERE id = ?1)
+             WHERE id = (SELECT organization FROM runs WHERE id = ?1 AND person IS NULL)",
+        )?
+        .execute(params![run.0, now.millis()])?;
+    Ok(())
+}
+
+/// When a run over everybody last came to its plan, and how long that took.
+pub fn good_run(
+    tx: &Tx<'_>,
+    organization: &OrgId,
+) -> Result<Option<(Timestamp, Duration)>, StoreError> {
+    Ok(tx
+        .sql()
+        .prepare_cached(
+            "SELECT good_run_at, coalesce(good_run_took, 0) FROM organizations
+             WHERE id = ?1 AND good_run_at IS NOT NULL",
+        )?
+        .query_row([organization.as_str()], |row| {
+            let took = u64::try_from(row.get::<_, i64>(1)?).unwrap_or_default();
+            Ok((Timestamp(row.get(0)?), Duration::from_millis(took)))
+        })
+        .optional()?)
 }
 
 /// Whether a run over the whole organization was ever carried out.
@@ -170,10 +226,30 @@ pub fn good_read(tx: &Tx<'_>, organization: &OrgId, now: Timestamp) -> Result<bo
     tx.sql()
         .prepare_cached(
             "UPDATE organizations SET quarantined_at = NULL, quarantine_cause = NULL,
-                    probe_at = NULL, last_good_read_at = ?2 WHERE id = ?1",
+                    probe_at = NULL, last_good_read_at = ?2, failed_reads = 0,
+                    failing_since = NULL WHERE id = ?1",
         )?
         .execute(params![organization.as_str(), now.millis()])?;
     Ok(was)
+}
+
+/// Notes a read that failed. Answers how many did in a row, and since when.
+pub fn failed_read(
+    tx: &Tx<'_>,
+    organization: &OrgId,
+    now: Timestamp,
+) -> Result<(u32, Timestamp), StoreError> {
+    ensure(tx, organization)?;
+    Ok(tx
+        .sql()
+        .prepare_cached(
+            "UPDATE organizations SET failed_reads = failed_reads + 1,
+                    failing_since = coalesce(failing_since, ?2) WHERE id = ?1
+             RETURNING failed_reads, failing_since",
+        )?
+        .query_row(params![organization.as_str(), now.millis()], |row| {
+            Ok((row.get(0)?, Timestamp(row.get(1)?)))
+        })?)
 }
 
 /// The zuid of our own user in the organization, as last asked for; `None` when CRM did not tell it.

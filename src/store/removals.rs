@@ -26,6 +26,22 @@ pub fn counted(
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
+/// How often the bridge took this person out since `from`, by a plan of its own.
+pub fn times_taken_out(
+    tx: &Tx<'_>,
+    person: MembershipId,
+    from: Timestamp,
+) -> Result<u32, StoreError> {
+    Ok(tx
+        .sql()
+        .prepare_cached(
+            "SELECT count(*) FROM actions
+             WHERE membership_id = ?1 AND operation = 'remove_external' AND state = 'done'
+               AND by_operator = 0 AND finished_at >= ?2",
+        )?
+        .query_row([person.0, from.millis()], |row| row.get(0))?)
+}
+
 /// People who are ours and in Cliq, or on the way into it, and those whom we invited to a channel: such
 /// an invitation is ours whatever the origin of the membership.
 pub fn owned(tx: &Tx<'_>, organization: &OrgId) -> Result<BTreeSet<MembershipId>, StoreError> {

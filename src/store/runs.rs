@@ -196,6 +196,14 @@ pub struct Prints {
     pub free: Vec<u8>,
 }
 
+/// Whether the run is still this boot's, and reading: else it was taken up anew (I33).
+pub fn is_held(tx: &Tx<'_>, id: RunId, boot: BootId) -> Result<bool, StoreError> {
+    Ok(tx
+        .sql()
+        .prepare_cached("SELECT 1 FROM runs WHERE id = ?1 AND boot = ?2 AND state = 'reading'")?
+        .exists([id.0, boot.0])?)
+}
+
 /// Writes how far the run is.
 pub fn note(tx: &Tx<'_>, id: RunId, note: &Note, now: Timestamp) -> Result<(), StoreError> {
     tx.sql().execute(

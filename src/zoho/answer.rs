@@ -98,7 +98,8 @@ fn judge_code(code: &str, status: StatusCode) -> Option<Verdict> {
         Some(Verdict::Forbidden(said))
     } else if REJECTED.contains(&lower) || lower.starts_with("oauthtoken_") {
         Some(Verdict::Rejected(said))
-    } else if TROUBLE.contains(&lower) {
+    } else if TROUBLE.contains(&lower) && !matches!(status.as_u16(), 401 | 403 | 404) {
+        // Nobody's trouble makes a token bad or an organization unknown.
         Some(Verdict::Transient(said))
     } else {
         None
@@ -192,6 +193,15 @@ mod tests {
         ] {
             assert!(matches!(of(status, body), Verdict::Forbidden(_)), "{status} {body}");
         }
+    }
+
+    #[test]
+    fn a_code_of_trouble_does_not_hide_a_refusal() {
+        let body = r#"{"code":"INTERNAL_ERROR","status":"error","message":"m"}"#;
+        assert!(matches!(of(401, body), Verdict::Rejected(_)));
+        assert!(matches!(of(403, body), Verdict::Forbidden(_)));
+        assert_eq!(of(404, body), Verdict::Refused("INTERNAL_ERROR".into()));
+        assert!(matches!(of(400, body), Verdict::Transient(_)));
     }
 
     #[test]

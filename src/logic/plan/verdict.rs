@@ -52,6 +52,8 @@ pub enum Verdict {
     Parked(String),
     /// Removed too recently to be invited again.
     Cooldown,
+    /// Taken out and wanted again too often within a while.
+    Flapping,
     /// The ledger remembers a state that Cliq does not show now.
     NotShown(State),
     /// The address changed after the invitation.
@@ -115,6 +117,7 @@ impl Verdict {
             Self::WaitsForPortal => "waits_for_portal",
             Self::Parked(_) => "parked",
             Self::Cooldown => "cooldown",
+            Self::Flapping => "flapping",
             Self::NotShown(_) => "not_shown",
             Self::Renamed => "renamed",
             Self::Vanished(State::Left) => "left",
@@ -202,6 +205,7 @@ impl Verdict {
                 "To be added in CRM Plus by its administrator; the bridge watches for it."
             }
             Self::Cooldown => "Removed a short while ago; invited again after the cooldown.",
+            Self::Flapping => "Goes and comes in turns: held until an operator resyncs the person.",
             Self::Renamed => {
                 "The address changed after the invitation; no second invitation is sent."
             }

@@ -317,7 +317,24 @@ CREATE TABLE organizations (
   quarantined_at    INTEGER,
   quarantine_cause  TEXT,
   probe_at          INTEGER,
-  last_good_read_at INTEGER
+  last_good_read_at INTEGER,
+  -- Reads that failed since the last good one, and since when.
+  failed_reads      INTEGER NOT NULL DEFAULT 0,
+  failing_since     INTEGER,
+  -- When the newest complete listing was begun.
+  listed_at         INTEGER,
+  -- When a run over everybody last came to its plan, and how long it took, in milliseconds.
+  good_run_at       INTEGER,
+  good_run_took     INTEGER
+) WITHOUT ROWID;
+
+-- Whom a hint looked at while a run was reading, and when that look was begun: what the run has read
+-- of them is older (I31). Emptied when a run begins.
+CREATE TABLE looks (
+  organization TEXT    NOT NULL,
+  crm_user_id  TEXT    NOT NULL,
+  read_at      INTEGER NOT NULL,
+  PRIMARY KEY (organization, crm_user_id)
 ) WITHOUT ROWID;
 
 -- What administrators were told of a lasting state, so that it is said once and not daily.

@@ -8,10 +8,12 @@ pub mod browser;
 pub mod channels;
 pub mod clock;
 pub mod harness;
+pub mod members;
 pub mod people;
 pub mod plans;
 pub mod setup;
 pub mod traces;
+pub mod turns;
 
 pub use harness::{Answer, Bridge};
 pub use setup::Setup;
