@@ -4,15 +4,15 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::subscription::access_of;
-use super::{Engine, Host};
+use super::{Engine, Host, PauseView, pause};
 use crate::domain::membership::Membership;
 use crate::domain::run::RunState;
-use crate::domain::{Access, DeliveryId, MembershipId, RunId, Subscription, Timestamp};
+use crate::domain::{Access, DeliveryId, MembershipId, OrgId, RunId, Subscription, Timestamp};
 use crate::store::inbox::{self, DeliveryView};
 use crate::store::ledger::{self, Filter};
 use crate::store::plans::{self, Plans};
 use crate::store::runs::{self, Run};
-use crate::store::{StoreError, audit, hints, orgs, outbox};
+use crate::store::{StoreError, audit, hints, orgs, outbox, pauses};
 
 /// The state of the whole.
 #[derive(Clone, Debug, Serialize)]
@@ -25,6 +25,8 @@ pub struct Status {
     pub deliveries: inbox::Tally,
     /// What is unfinished.
     pub queue: QueueStatus,
+    /// Since when and by whom nothing is written anywhere, if so.
+    pub paused: Option<PauseView>,
     /// Each organization.
     pub organizations: Vec<OrganizationStatus>,
 }
@@ -63,6 +65,8 @@ pub struct OrganizationStatus {
     pub licences: Value,
     /// Why it is left alone, if it is.
     pub quarantine: Option<Value>,
+    /// Since when and by whom nothing is written there, if so.
+    pub paused: Option<PauseView>,
     /// Endpoint groups that Zoho has locked, with the end of each lock.
     pub locks: Vec<Value>,
     /// Memberships by state.
@@ -130,6 +134,10 @@ impl Engine {
                 let runs = runs::open_count(tx)?;
                 let mut organizations = Vec::new();
                 let memberships = ledger::tally(tx)?;
+                let pauses = pauses::all(tx)?;
+                let paused = |of: Option<&OrgId>| {
+                    pauses.iter().find(|pause| pause.organization.as_ref() == of).map(pause::view)
+                };
                 for host in engine.inner.hosts.values() {
                     let state = orgs::state(tx, host.id())?;
                     let plans = plans::of(tx, host.id())?;
@@ -149,6 +157,7 @@ impl Engine {
                                 "since": quarantine.since.to_rfc3339(), "cause": quarantine.cause,
                             })
                         }),
+                        paused: paused(Some(host.id())),
                         locks: locks
                             .into_iter()
                             .map(|(group, until)| {
@@ -178,6 +187,7 @@ impl Engine {
                         runs,
                         settled: open == absent && actions.waiting == 0 && runs == 0,
                     },
+                    paused: paused(None),
                     organizations,
                 })
             })
@@ -216,11 +226,10 @@ impl Engine {
     /// A page of deliveries, newest first.
     pub async fn deliveries(
         &self,
-        event_id: Option<String>,
-        before: Option<i64>,
+        filter: inbox::Filter,
         limit: u32,
     ) -> Result<Vec<DeliveryView>, StoreError> {
-        self.inner.store.read(move |tx| inbox::list(tx, event_id.as_deref(), before, limit)).await
+        self.inner.store.read(move |tx| inbox::list(tx, &filter, limit)).await
     }
 
     /// One delivery with its body.

@@ -7,6 +7,7 @@
 pub mod audit;
 pub mod boots;
 pub mod channels;
+pub mod counters;
 pub mod digest;
 pub mod guests;
 pub mod hints;
@@ -17,6 +18,7 @@ pub mod lock;
 pub mod manners;
 pub mod orgs;
 pub mod outbox;
+pub mod pauses;
 pub mod people;
 pub mod plans;
 pub mod prune;
@@ -26,6 +28,7 @@ mod schema;
 #[cfg(test)]
 mod tests;
 pub mod ticks;
+pub mod tokens;
 pub mod told;
 pub mod watches;
 mod writer;
