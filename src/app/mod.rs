@@ -7,6 +7,7 @@ pub mod client;
 pub mod lifecycle;
 pub mod logging;
 mod loops;
+pub mod tokens;
 mod wiring;
 
 use std::net::SocketAddr;

@@ -10,7 +10,7 @@ use reqwest::Method;
 use serde_json::Value;
 use url::Url;
 
-use super::credentials;
+use super::{Outcome, credentials, say};
 use crate::app::client::{client, client_over};
 use crate::config::{self, Listen, Problems};
 use crate::domain::Secret;
@@ -43,6 +43,19 @@ pub(super) enum Unusable {
     Config(Problems),
     /// Anything else.
     Other(anyhow::Error),
+}
+
+impl Unusable {
+    /// What a command ends with that cannot ask.
+    pub(super) fn outcome(self) -> anyhow::Result<Outcome> {
+        match self {
+            Self::Config(problems) => {
+                say(&problems.to_string());
+                Ok(Outcome::BadConfig)
+            }
+            Self::Other(error) => Err(error),
+        }
+    }
 }
 
 /// An answer of the daemon.
@@ -118,12 +131,35 @@ impl Daemon {
         self.ask(Method::POST, path, query).await
     }
 
+    /// Reads what is not JSON, piece by piece.
+    pub(super) async fn open(
+        &self,
+        path: &[&str],
+        query: &[(&str, &str)],
+    ) -> anyhow::Result<reqwest::Response> {
+        let answer = self.send(Method::GET, path, query).await?;
+        if answer.status().is_success() {
+            return Ok(answer);
+        }
+        let refused = read(answer).await?;
+        bail!("{}", refused.detail())
+    }
+
     async fn ask(
         &self,
         method: Method,
         path: &[&str],
         query: &[(&str, &str)],
     ) -> anyhow::Result<Answer> {
+        read(self.send(method, path, query).await?).await
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &[&str],
+        query: &[(&str, &str)],
+    ) -> anyhow::Result<reqwest::Response> {
         let mut url = self.base.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().extend(["api", "v1"]).extend(path);
@@ -133,13 +169,16 @@ impl Daemon {
         }
         let token = self.token.expose_text().context("the admin token is not text")?;
         let sent = self.http.request(method, url).bearer_auth(token).send().await;
-        let answer = sent.map_err(reqwest::Error::without_url).context(
+        sent.map_err(reqwest::Error::without_url).context(
             "the daemon does not answer at its admin address; does it run, and is that the address?",
-        )?;
-        let good = answer.status().is_success();
-        let text = answer.text().await.unwrap_or_default();
-        let body = serde_json::from_str(&text)
-            .context("what answers at the admin address is not a cliqbridge")?;
-        Ok(Answer { good, body })
+        )
     }
+}
+
+async fn read(answer: reqwest::Response) -> anyhow::Result<Answer> {
+    let good = answer.status().is_success();
+    let text = answer.text().await.unwrap_or_default();
+    let body = serde_json::from_str(&text)
+        .context("what answers at the admin address is not a cliqbridge")?;
+    Ok(Answer { good, body })
 }

@@ -4,13 +4,18 @@
 //! progress and logs to stderr; colours only on a terminal and never with `NO_COLOR`.
 
 mod admin;
+mod audit;
 mod check;
+mod dead;
+mod deliveries;
 mod demo;
+mod list;
 mod memberships;
 mod people;
 mod sandbox;
 mod send;
 mod serve;
+mod token;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -54,6 +59,14 @@ enum Command {
     Memberships(Box<memberships::MembershipsOptions>),
     /// Show one person over all organizations, or confirm a changed home.
     People(Box<people::PeopleOptions>),
+    /// List what webhooks brought, show one, or have one read again.
+    Deliveries(Box<deliveries::DeliveriesOptions>),
+    /// List what was refused or given up, or try it again.
+    Dead(Box<dead::DeadOptions>),
+    /// Tell who did what, and why.
+    Audit(Box<audit::AuditOptions>),
+    /// Make, list and revoke tokens of the admin API.
+    Token(Box<token::TokenOptions>),
     /// Sign one webhook and post it.
     Send(Box<send::SendOptions>),
 }
@@ -124,6 +137,10 @@ pub fn main() -> ExitCode {
             Command::Check(options) => Ok(check::run(&options)),
             Command::Memberships(options) => memberships::run(&options).await,
             Command::People(options) => people::run(&options).await,
+            Command::Deliveries(options) => deliveries::run(&options).await,
+            Command::Dead(options) => dead::run(&options).await,
+            Command::Audit(options) => audit::run(&options).await,
+            Command::Token(options) => token::run(&options).await,
             Command::Send(options) => send::run(&options).await,
         }
     });
@@ -144,6 +161,12 @@ pub fn main() -> ExitCode {
 fn print(line: &str) {
     use std::io::Write;
     let _ = writeln!(anstream::stdout(), "{line}");
+}
+
+/// Prints bytes on stdout as they are. False when nobody reads any more.
+fn print_raw(bytes: &[u8]) -> bool {
+    use std::io::Write;
+    std::io::stdout().write_all(bytes).is_ok()
 }
 
 /// Says something to the person on stderr.
