@@ -5,6 +5,8 @@
 
 // In this process, with the clock moved by hand.
 mod admin;
+mod admin_lists;
+mod admin_table;
 mod browser;
 mod burst;
 mod channels;
@@ -30,6 +32,7 @@ mod letters;
 mod licences;
 mod limits;
 mod modes;
+mod pause;
 mod people;
 mod plans;
 mod refusals;
@@ -42,6 +45,7 @@ mod way;
 // The built binary as a child, with the system's clock.
 #[path = "support/daemon.rs"]
 mod daemon;
+mod daemon_admin;
 mod daemon_bodies;
 mod daemon_commands;
 mod daemon_crash;
