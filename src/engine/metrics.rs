@@ -79,8 +79,6 @@ impl Engine {
         let mut organizations = Vec::new();
         for host in self.inner.hosts.values() {
             let id: &OrgId = host.id();
-            let mut locks = host.account.gate().locks();
-            locks.extend(host.portal.iter().flat_map(|portal| portal.gate().locks()));
             organizations.push(OrganizationNumbers {
                 organization: id.to_string(),
                 oldest_hint: oldest
@@ -90,7 +88,7 @@ impl Engine {
                 since_good_run: runs::last_good(tx, id)?.map(age),
                 quarantined: orgs::state(tx, id)?.quarantined.is_some(),
                 paused: pauses::holds(tx, id)?,
-                locked: locks.into_iter().map(|(group, _)| group).collect(),
+                locked: host.locks().into_iter().map(|(group, _)| group).collect(),
                 memberships: memberships
                     .iter()
                     .filter(|(organization, _, _)| organization == id.as_str())

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::subscription::access_of;
 use super::{Engine, Host, PauseView, pause};
+use crate::domain::budget::Group;
 use crate::domain::membership::Membership;
 use crate::domain::run::RunState;
 use crate::domain::{Access, DeliveryId, MembershipId, OrgId, RunId, Subscription, Timestamp};
@@ -135,15 +136,13 @@ impl Engine {
                 let mut organizations = Vec::new();
                 let memberships = ledger::tally(tx)?;
                 let pauses = pauses::all(tx)?;
-                let paused = |of: Option<&OrgId>| {
+                let pause_of = |of: Option<&OrgId>| {
                     pauses.iter().find(|pause| pause.organization.as_ref() == of).map(pause::view)
                 };
                 for host in engine.inner.hosts.values() {
                     let state = orgs::state(tx, host.id())?;
                     let plans = plans::of(tx, host.id())?;
                     let access = access_of(host, &plans);
-                    let mut locks = host.account.gate().locks();
-                    locks.extend(host.portal.iter().flat_map(|portal| portal.gate().locks()));
                     organizations.push(OrganizationStatus {
                         organization: host.id().to_string(),
                         name: host.settings.name.clone(),
@@ -157,15 +156,8 @@ impl Engine {
                                 "since": quarantine.since.to_rfc3339(), "cause": quarantine.cause,
                             })
                         }),
-                        paused: paused(Some(host.id())),
-                        locks: locks
-                            .into_iter()
-                            .map(|(group, until)| {
-                                serde_json::json!({
-                                    "group": group.as_str(), "until": until.to_rfc3339(),
-                                })
-                            })
-                            .collect(),
+                        paused: pause_of(Some(host.id())),
+                        locks: lock_views(host),
                         memberships: memberships
                             .iter()
                             .filter(|(organization, _, _)| organization == host.id().as_str())
@@ -187,7 +179,7 @@ impl Engine {
                         runs,
                         settled: open == absent && actions.waiting == 0 && runs == 0,
                     },
-                    paused: paused(None),
+                    paused: pause_of(None),
                     organizations,
                 })
             })
@@ -251,6 +243,12 @@ impl Engine {
             })
             .await
     }
+}
+
+/// The endpoint groups that Zoho has locked, and until when.
+fn lock_views(host: &Host) -> Vec<Value> {
+    let view = |(group, until): (Group, Timestamp)| json!({ "group": group.as_str(), "until": until.to_rfc3339() });
+    host.locks().into_iter().map(view).collect()
 }
 
 /// What an administrator should see at a glance.

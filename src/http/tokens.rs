@@ -14,8 +14,8 @@ use crate::config;
 use crate::domain::Role;
 use crate::engine::tokens::{LIFE_DEFAULT, NewToken, TokenRefused, TokenView};
 
-fn problem(refused: TokenRefused) -> Problem {
-    let status = match &refused {
+fn problem(refused: &TokenRefused) -> Problem {
+    let status = match refused {
         TokenRefused::BadName(_) => StatusCode::BAD_REQUEST,
         TokenRefused::Taken(_) => StatusCode::CONFLICT,
         TokenRefused::Missing(_) => StatusCode::NOT_FOUND,
@@ -59,7 +59,7 @@ pub(super) async fn add(
         }
     };
     let new = NewToken { name: wanted.name, role, life };
-    let minted = doors.engine.add_token(new, &by).await.map_err(problem)?;
+    let minted = doors.engine.add_token(new, &by).await.map_err(|error| problem(&error))?;
     let mut answer = serde_json::to_value(minted.view).unwrap_or_default();
     answer["token"] = minted.token.expose_text().into();
     Ok((StatusCode::CREATED, Json(answer)))
@@ -71,5 +71,5 @@ pub(super) async fn revoke(
     By(by): By,
     Path(name): Path<String>,
 ) -> Answer<Json<TokenView>> {
-    doors.engine.revoke_token(&name, &by).await.map(Json).map_err(problem)
+    doors.engine.revoke_token(&name, &by).await.map(Json).map_err(|error| problem(&error))
 }

@@ -24,10 +24,8 @@ mod tests {
 
     #[test]
     fn cells_are_quoted_and_formulas_are_text() {
-        assert_eq!(
-            line(["a", "", "b,c", "say \"no\"", "two\nlines"]),
-            concat!("\"a\",\"\",\"b,c\",\"say \"\"no\"\"\",\"two\nlines\"\r\n")
-        );
+        let lines = line(["a", "", "b,c", "say \"no\"", "two\nlines"]);
+        assert_eq!(lines, "\"a\",\"\",\"b,c\",\"say \"\"no\"\"\",\"two\nlines\"\r\n");
         for formula in ["=cmd|' /C calc'!A0 🎉", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1"] {
             assert_eq!(line([formula]), format!("\"'{formula}\"\r\n"));
         }

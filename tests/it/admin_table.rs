@@ -258,9 +258,9 @@ async fn a_token_lives_until_it_ends_or_is_revoked_and_only_its_hash_is_kept() {
     assert_eq!(ask(&bridge, status, Some(&anew)).await.status, 200);
     bridge.clock.advance_to(bridge.now() + Duration::from_hours(24));
     assert_eq!(ask(&bridge, status, Some(&anew)).await.status, 401);
-    let states: Vec<Value> = rows(&bridge.admin("/tokens").await.body["items"])
+    let ends: Vec<Value> = rows(&bridge.admin("/tokens").await.body["items"])
         .map(|row| row["state"].clone())
         .collect();
-    assert_eq!(states, ["expired", "revoked"]);
+    assert_eq!(ends, ["expired", "revoked"]);
     bridge.finish().await;
 }

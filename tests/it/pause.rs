@@ -102,14 +102,14 @@ async fn a_pause_while_the_second_key_is_read_stops_that_very_write() {
     bridge.by_hand("birch", BO, "accept").await;
     bridge.run_over("birch").await;
     assert_eq!(bridge.order("birch", BO, "restrict").await.status, 202);
-    bridge.fault("cliq.users.get", json!({ "times": 1 }), json!({ "kind": "hang" })).await;
+    bridge.fault("cliq.users.get", json!({ "times": 1 }), json!({ "kind": "hold" })).await;
     let engine = bridge.running().engine.clone();
     let access = Desk::Access(OrgId::new("birch"));
     let step = tokio::spawn(async move { engine.step(&access).await });
     bridge.held().await;
     let paused = bridge.admin_post("/pause", &json!({})).await;
     assert_eq!(paused.body["in_flight"], 1);
-    bridge.clear_faults().await;
+    bridge.act("/release", &Value::Null).await;
     step.await.unwrap().unwrap();
     bridge.settle().await;
     assert_eq!(bridge.journal().await.portal_writes("restrict"), 0);
@@ -136,6 +136,29 @@ async fn channel_calls_wait_too_and_go_once() {
     assert_eq!(bridge.journal().await.effects().len(), before);
     bridge.admin_post("/resume", &json!({ "organization": "acme" })).await;
     bridge.settle().await;
+    assert_eq!(bridge.mails(BO).await.len(), 1);
+    bridge.finish().await;
+}
+
+#[tokio::test]
+async fn whoever_is_released_before_being_added_is_taken_up_again_by_an_operator_only() {
+    let bridge = Setup::demo().start().await;
+    bridge.admin_post("/pause", &json!({})).await;
+    bridge.added("birch", BO).await;
+    bridge.settle().await;
+    assert_eq!(bridge.order("birch", BO, "release").await.body["origin"], "present");
+    bridge.admin_post("/resume", &json!({})).await;
+    bridge.settle().await;
+    let run = bridge.run_over("birch").await;
+    assert_eq!(run["state"], "done", "{run}");
+    let id = bridge.membership("birch", BO).await["crm_user_id"].as_str().unwrap().to_owned();
+    bridge.announce("birch", &id).await;
+    bridge.settle().await;
+    assert_eq!(bridge.membership("birch", BO).await["state"], "wanted");
+    assert!(bridge.journal().await.effects().is_empty(), "nothing touched, nothing sent");
+    bridge.order("birch", BO, "adopt").await;
+    bridge.run_over("birch").await;
+    assert_eq!(bridge.membership("birch", BO).await["state"], "invited");
     assert_eq!(bridge.mails(BO).await.len(), 1);
     bridge.finish().await;
 }
