@@ -243,15 +243,26 @@ async fn i36_the_counters_say_what_the_sandboxs_journal_says() {
     assert_eq!(value("cliqbridge_actions{state=\"parked\"}"), 1);
     assert_eq!(value("cliqbridge_memberships{organization=\"birch\",state=\"invited\"}"), 5);
     assert!(value("cliqbridge_seconds_since_good_run{organization=\"birch\"}") >= 900);
-    assert_eq!(value("cliqbridge_paused{organization=\"acme\"}"), 0);
-    assert_eq!(value("cliqbridge_quarantined{organization=\"acme\"}"), 0);
 
-    bridge.admin_post("/pause", &json!({ "organization": "acme" })).await;
-    let shown = samples(&get(&bridge, "/metrics", "*/*").await.text);
-    let paused = |id: &str| shown[&format!("cliqbridge_paused{{organization=\"{id}\"}}")];
-    assert_eq!((paused("acme"), paused("birch")), (1, 0));
-    let labels: BTreeSet<_> =
-        shown.keys().filter(|name| name.contains("partner.example")).collect();
-    assert!(labels.is_empty(), "no label names a person: {labels:?}");
     bridge.finish().await;
+}
+
+#[tokio::test]
+async fn gauges_say_what_is_paused_and_left_alone_and_no_label_names_a_person() {
+    let bridge = Setup::demo().start().await;
+    bridge.patch("/organizations/birch", &json!({ "refresh_token_valid": false })).await;
+    bridge.added("acme", BO).await;
+    bridge.admin_post("/pause", &json!({ "organization": "acme" })).await;
+    bridge.resync(json!({ "organization": "birch" })).await;
+    bridge.settle_for(Duration::from_mins(5)).await;
+    let shown = samples(&get(&bridge, "/metrics", "*/*").await.text);
+    let gauge = |name: &str, id: &str| shown[&format!("{name}{{organization=\"{id}\"}}")];
+    assert_eq!((gauge("cliqbridge_paused", "acme"), gauge("cliqbridge_paused", "birch")), (1, 0));
+    let quarantined = ["acme", "birch"].map(|id| gauge("cliqbridge_quarantined", id));
+    assert_eq!(quarantined, [0, 1]);
+    assert_eq!(shown["cliqbridge_runs_total{state=\"failed\"}"], 1);
+    assert!(!shown.contains_key("cliqbridge_seconds_since_good_run{organization=\"birch\"}"));
+    let personal: BTreeSet<_> = shown.keys().filter(|name| name.contains("partner")).collect();
+    assert!(personal.is_empty(), "{personal:?}");
+    bridge.finish_with_leftovers("one organization is paused, the other left alone").await;
 }

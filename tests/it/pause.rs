@@ -255,3 +255,22 @@ async fn what_was_refused_or_given_up_is_retried_as_the_same_row() {
     assert!(over.body["detail"].as_str().unwrap().contains("done"), "{over:?}");
     bridge.finish().await;
 }
+
+#[tokio::test]
+async fn what_a_later_row_has_overtaken_is_not_retried() {
+    let bridge = Setup::demo().start().await;
+    let body = json!({ "status": "refused", "code": "no_permission", "message": "no" });
+    let fault = json!({ "kind": "status", "status": 200, "body": body });
+    bridge.fault("portal", json!({ "times": 1 }), fault).await;
+    bridge.added("birch", BO).await;
+    bridge.settle().await;
+    bridge.resync(json!({ "organization": "birch", "user": BO })).await;
+    bridge.settle().await;
+    let list = bridge.admin("/actions?state=parked").await.body;
+    let old = list["items"][0]["id"].as_str().unwrap().to_owned();
+    let retried = bridge.admin_post(&format!("/actions/{old}/retry"), &Value::Null).await;
+    assert_eq!(retried.status, 409, "{retried:?}");
+    assert!(retried.body["detail"].as_str().unwrap().contains("came after"), "{retried:?}");
+    assert_eq!(bridge.mails(BO).await.len(), 1);
+    bridge.finish().await;
+}
