@@ -7,6 +7,7 @@ pub mod client;
 pub mod lifecycle;
 pub mod logging;
 mod loops;
+pub mod tokens;
 mod wiring;
 
 use std::net::SocketAddr;
@@ -98,6 +99,7 @@ pub async fn start(
         body_limit: doors_settings.0,
         queue_limit: doors_settings.1,
         bootstrap_token: doors_settings.2,
+        keeper: Arc::default(),
     };
     let stop = CancellationToken::new();
     let mut tasks = JoinSet::new();

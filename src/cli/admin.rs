@@ -11,7 +11,7 @@ use reqwest::Method;
 use serde_json::Value;
 use url::Url;
 
-use super::credentials;
+use super::{Outcome, credentials, say};
 use crate::app::client::{client, client_over};
 use crate::config::{self, Listen, Problems};
 use crate::domain::Secret;
@@ -48,6 +48,19 @@ pub(super) enum Unusable {
     Config(Problems),
     /// Anything else.
     Other(anyhow::Error),
+}
+
+impl Unusable {
+    /// What a command ends with that cannot ask.
+    pub(super) fn outcome(self) -> anyhow::Result<Outcome> {
+        match self {
+            Self::Config(problems) => {
+                say(&problems.to_string());
+                Ok(Outcome::BadConfig)
+            }
+            Self::Other(error) => Err(error),
+        }
+    }
 }
 
 /// An answer of the daemon.
@@ -124,8 +137,22 @@ impl Daemon {
     }
 
     /// Commands below `/api/v1`, with a JSON body. The daemon may read both sides before it answers.
-    pub(super) async fn send(&self, path: &[&str], body: &Value) -> anyhow::Result<Answer> {
+    pub(super) async fn order(&self, path: &[&str], body: &Value) -> anyhow::Result<Answer> {
         self.ask(Method::POST, path, &[], Some(body)).await
+    }
+
+    /// Reads what is not JSON, piece by piece.
+    pub(super) async fn open(
+        &self,
+        path: &[&str],
+        query: &[(&str, &str)],
+    ) -> anyhow::Result<reqwest::Response> {
+        let answer = self.send(Method::GET, path, query, None).await?;
+        if answer.status().is_success() {
+            return Ok(answer);
+        }
+        let refused = read(answer).await?;
+        bail!("{}", refused.detail())
     }
 
     async fn ask(
@@ -135,6 +162,16 @@ impl Daemon {
         query: &[(&str, &str)],
         body: Option<&Value>,
     ) -> anyhow::Result<Answer> {
+        read(self.send(method, path, query, body).await?).await
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &[&str],
+        query: &[(&str, &str)],
+        body: Option<&Value>,
+    ) -> anyhow::Result<reqwest::Response> {
         let mut url = self.base.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().extend(["api", "v1"]).extend(path);
@@ -150,14 +187,16 @@ impl Daemon {
                 .header(http::header::CONTENT_TYPE, "application/json")
                 .body(body.to_string());
         }
-        let sent = request.send().await;
-        let answer = sent.map_err(reqwest::Error::without_url).context(
+        request.send().await.map_err(reqwest::Error::without_url).context(
             "the daemon does not answer at its admin address; does it run, and is that the address?",
-        )?;
-        let good = answer.status().is_success();
-        let text = answer.text().await.unwrap_or_default();
-        let body = serde_json::from_str(&text)
-            .context("what answers at the admin address is not a cliqbridge")?;
-        Ok(Answer { good, body })
+        )
     }
+}
+
+async fn read(answer: reqwest::Response) -> anyhow::Result<Answer> {
+    let good = answer.status().is_success();
+    let text = answer.text().await.unwrap_or_default();
+    let body = serde_json::from_str(&text)
+        .context("what answers at the admin address is not a cliqbridge")?;
+    Ok(Answer { good, body })
 }

@@ -60,7 +60,7 @@ pub(super) async fn run(options: &ApproveOptions) -> anyhow::Result<Outcome> {
         say("reading both sides again, to see that the plan is still the same …");
     }
     let body = json!({ "checksum": checksum });
-    let answer = daemon.send(&["runs", &options.run, "approve"], &body).await?;
+    let answer = daemon.order(&["runs", &options.run, "approve"], &body).await?;
     if !answer.good {
         return Ok(refused(&answer.body, &answer.detail(), options.json));
     }

@@ -2,21 +2,16 @@
 //!
 //! Deliberately absent: which act is allowed when; the daemon says so, for a dry run too.
 
-use std::io::IsTerminal as _;
-
-use anyhow::bail;
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
-use super::admin::{Daemon, Door, Unusable};
+use super::admin::{Daemon, Door};
+use super::list::{self, text};
 use super::{Outcome, print, say};
 use crate::domain::Verb;
 
-/// Rows asked for at once, the API's maximum.
-const PAGE: &str = "200";
-
 /// Columns of the list, and the keys they show.
-const COLUMNS: [(&str, &str); 7] = [
+const COLUMNS: &list::Columns = &[
     ("ID", "id"),
     ("ORGANIZATION", "organization"),
     ("EMAIL", "email"),
@@ -100,14 +95,10 @@ struct Line {
 pub(super) async fn run(options: &MembershipsOptions) -> anyhow::Result<Outcome> {
     let daemon = match options.door.open() {
         Ok(daemon) => daemon,
-        Err(Unusable::Config(problems)) => {
-            say(&problems.to_string());
-            return Ok(Outcome::BadConfig);
-        }
-        Err(Unusable::Other(error)) => return Err(error),
+        Err(unusable) => return unusable.outcome(),
     };
     let Some(verb) = options.verb.map(VerbName::verb) else {
-        return list(options, &daemon).await;
+        return show(options, &daemon).await;
     };
     let people = if options.ids.is_empty() {
         if options.organization.is_none() {
@@ -187,64 +178,22 @@ fn document(verb: Verb, dry_run: bool, lines: &[Line]) -> Value {
     })
 }
 
-async fn list(options: &MembershipsOptions, daemon: &Daemon) -> anyhow::Result<Outcome> {
+async fn show(options: &MembershipsOptions, daemon: &Daemon) -> anyhow::Result<Outcome> {
     let rows = find(options, daemon).await?;
     if options.json {
         print(&json!({ "items": rows }).to_string());
         return Ok(Outcome::Good);
     }
-    let cells = |row: &Value| COLUMNS.map(|(_, key)| text(row, key).unwrap_or("-".to_owned()));
-    let rows: Vec<[String; COLUMNS.len()]> = rows.iter().map(cells).collect();
-    if std::io::stdout().is_terminal() {
-        table(&rows);
-    } else {
-        for row in &rows {
-            print(&row.join("\t"));
-        }
-    }
+    list::rows(COLUMNS, &rows);
     Ok(Outcome::Good)
 }
 
 /// Every membership that the filter finds, over all pages.
 async fn find(options: &MembershipsOptions, daemon: &Daemon) -> anyhow::Result<Vec<Value>> {
-    let mut rows = Vec::new();
-    let mut cursor: Option<String> = None;
-    loop {
-        let mut query = vec![("limit", PAGE)];
-        for (key, value) in
-            [("organization", &options.organization), ("state", &options.state), ("q", &options.q)]
-        {
-            query.extend(value.as_deref().map(|value| (key, value)));
-        }
-        query.extend(cursor.as_deref().map(|cursor| ("cursor", cursor)));
-        let answer = daemon.get(&["memberships"], &query).await?;
-        if !answer.good {
-            bail!("{}", answer.detail());
-        }
-        let page = answer.body["items"].as_array().cloned().unwrap_or_default();
-        let next = text(&answer.body, "next_cursor").filter(|_| !page.is_empty());
-        rows.extend(page);
-        match next {
-            Some(next) => cursor = Some(next),
-            None => return Ok(rows),
-        }
-    }
-}
-
-fn table(rows: &[[String; COLUMNS.len()]]) {
-    let head = COLUMNS.map(|(title, _)| title.to_owned());
-    let mut widths = head.clone().map(|cell| cell.chars().count());
-    for row in rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.chars().count());
-        }
-    }
-    for row in std::iter::once(&head).chain(rows) {
-        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
-        print(cells.collect::<Vec<_>>().join("  ").trim_end());
-    }
-}
-
-fn text(row: &Value, key: &str) -> Option<String> {
-    row[key].as_str().map(str::to_owned)
+    let filter = list::filter(&[
+        ("organization", &options.organization),
+        ("state", &options.state),
+        ("q", &options.q),
+    ]);
+    list::every(daemon, "memberships", &filter, None).await
 }

@@ -5,14 +5,19 @@
 
 mod admin;
 mod approve;
+mod audit;
 mod check;
+mod dead;
+mod deliveries;
 mod demo;
+mod list;
 mod memberships;
 mod people;
 mod plan;
 mod sandbox;
 mod send;
 mod serve;
+mod token;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -60,6 +65,14 @@ enum Command {
     Plan(Box<plan::PlanOptions>),
     /// Let a held run go, as its plan says.
     Approve(Box<approve::ApproveOptions>),
+    /// List what webhooks brought, show one, or have one read again.
+    Deliveries(Box<deliveries::DeliveriesOptions>),
+    /// List what was refused or given up, or try it again.
+    Dead(Box<dead::DeadOptions>),
+    /// Tell who did what, and why.
+    Audit(Box<audit::AuditOptions>),
+    /// Make, list and revoke tokens of the admin API.
+    Token(Box<token::TokenOptions>),
     /// Sign one webhook and post it.
     Send(Box<send::SendOptions>),
 }
@@ -132,6 +145,10 @@ pub fn main() -> ExitCode {
             Command::People(options) => people::run(&options).await,
             Command::Plan(options) => plan::run(&options).await,
             Command::Approve(options) => approve::run(&options).await,
+            Command::Deliveries(options) => deliveries::run(&options).await,
+            Command::Dead(options) => dead::run(&options).await,
+            Command::Audit(options) => audit::run(&options).await,
+            Command::Token(options) => token::run(&options).await,
             Command::Send(options) => send::run(&options).await,
         }
     });
@@ -152,6 +169,12 @@ pub fn main() -> ExitCode {
 fn print(line: &str) {
     use std::io::Write;
     let _ = writeln!(anstream::stdout(), "{line}");
+}
+
+/// Prints bytes on stdout as they are. False when nobody reads any more.
+fn print_raw(bytes: &[u8]) -> bool {
+    use std::io::Write;
+    std::io::stdout().write_all(bytes).is_ok()
 }
 
 /// Says something to the person on stderr.

@@ -6,7 +6,7 @@
 use clap::{Args, ValueEnum};
 use serde_json::Value;
 
-use super::admin::{Answer, Door, Unusable};
+use super::admin::{Answer, Door};
 use super::{Outcome, print, say};
 
 #[derive(Args)]
@@ -53,11 +53,7 @@ pub(super) async fn run(options: &PeopleOptions) -> anyhow::Result<Outcome> {
     };
     let daemon = match options.door.open() {
         Ok(daemon) => daemon,
-        Err(Unusable::Config(problems)) => {
-            say(&problems.to_string());
-            return Ok(Outcome::BadConfig);
-        }
-        Err(Unusable::Other(error)) => return Err(error),
+        Err(unusable) => return unusable.outcome(),
     };
     let answer = match act {
         None => daemon.get(&["people", person], &[]).await?,

@@ -60,7 +60,7 @@ pub(super) async fn run(options: &PlanOptions) -> anyhow::Result<Outcome> {
     if std::io::stderr().is_terminal() {
         say("reading both sides …");
     }
-    let answer = daemon.send(&["resync"], &body).await?;
+    let answer = daemon.order(&["resync"], &body).await?;
     let errors = rows(&answer.body, "errors").count();
     let outcome = if answer.good && errors == 0 { Outcome::Good } else { Outcome::Failed };
     if options.json {

@@ -33,6 +33,7 @@ mod zoho;
 
 pub use problem::{Problem, Problems};
 pub use sections::*;
+pub use units::duration;
 
 use reader::{Document, Section};
 

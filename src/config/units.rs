@@ -11,7 +11,10 @@ const DAY_SECONDS: u64 = 24 * 60 * 60;
 pub(super) const DURATION_MAX: Duration = Duration::from_secs(3650 * DAY_SECONDS);
 
 /// Reads a whole number with one unit.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
+///
+/// # Errors
+/// What to write instead.
+pub fn duration(text: &str) -> Result<Duration, String> {
     let wrong =
         || "not a duration; write a whole number and s, m, h or d, such as \"5m\"".to_owned();
     let split = text.len() - text.chars().last().map_or(0, char::len_utf8);

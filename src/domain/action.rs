@@ -6,6 +6,7 @@ use super::email::Email;
 use super::ids::{ActionId, GuestId, MembershipId, OrgId};
 use super::letter::{Invitation, Kind, Notice};
 use super::time::Timestamp;
+use super::words::words;
 
 /// What the portal function can be asked (design section 8, "Portal function").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,6 +132,29 @@ impl fmt::Display for Lane {
         f.write_str(self.as_str())
     }
 }
+
+/// How far an outbox row has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ActionState {
+    /// For its turn, its time, or a retry.
+    Waiting,
+    /// Carried out, or found to be so already.
+    Done,
+    /// Not wanted any more when its turn came.
+    Superseded,
+    /// Refused for good: waits for an operator.
+    Parked,
+    /// Given up after too many failures.
+    Dead,
+}
+
+words!(ActionState {
+    Waiting = "waiting",
+    Done = "done",
+    Superseded = "superseded",
+    Parked = "parked",
+    Dead = "dead",
+});
 
 /// A claimed outbox row.
 #[derive(Clone, Debug, PartialEq, Eq)]

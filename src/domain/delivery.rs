@@ -20,6 +20,11 @@ impl DeliveryStatus {
             Self::Ignored => "ignored",
         }
     }
+
+    /// Reads [`Self::as_str`] back.
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Accepted, Self::Ignored].into_iter().find(|status| status.as_str() == word)
+    }
 }
 
 /// Whom or what to look at again. The payload is never trusted beyond this.

@@ -105,6 +105,10 @@ row_id!(
     GuestId, "gst"
 );
 row_id!(
+    /// A step that was written down.
+    AuditId, "aud"
+);
+row_id!(
     /// One start of the daemon on this store.
     BootId, "boot"
 );

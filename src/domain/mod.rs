@@ -24,11 +24,12 @@ pub mod run;
 pub mod scheme;
 pub mod secret;
 pub mod time;
+pub mod token;
 pub mod verb;
 mod words;
 
 pub use access::{Access, CliqPlan, Licence, Subscription};
-pub use action::{Action, Lane, Operation, PortalVerb};
+pub use action::{Action, ActionState, Lane, Operation, PortalVerb};
 pub use channel::{ChannelFacts, Guest, GuestState, Level, Member, Members, Way};
 pub use cliq::{Class, CliqUser, Directory, Presence};
 pub use crm::{CrmUser, Roster, Standing};
@@ -36,7 +37,8 @@ pub use delivery::{DeliveryStatus, Hint, HintKind, Subject};
 pub use email::Email;
 pub use failure::{Disposition, Failure};
 pub use ids::{
-    ActionId, BootId, CliqId, CrmUserId, DeliveryId, GuestId, MembershipId, OrgId, RunId, Zuid,
+    ActionId, AuditId, BootId, CliqId, CrmUserId, DeliveryId, GuestId, MembershipId, OrgId, RunId,
+    Zuid,
 };
 pub use join::{JoinAnswer, JoinOutcome, JoinView, OpenInvitation};
 pub use letter::{Letter, Notice};
@@ -44,4 +46,5 @@ pub use membership::{Membership, Origin, State};
 pub use person::{Accepted, Home, Who};
 pub use secret::Secret;
 pub use time::Timestamp;
+pub use token::{Caller, Role};
 pub use verb::Verb;

@@ -112,17 +112,24 @@ impl Refused {
 
 /// Which delivery is being booked.
 #[derive(Clone, Copy, Debug)]
-struct Booking {
-    delivery: DeliveryId,
-    event_time: Timestamp,
-    now: Timestamp,
+pub(super) struct Booking {
+    pub(super) delivery: DeliveryId,
+    pub(super) event_time: Timestamp,
+    pub(super) now: Timestamp,
 }
 
 /// Where a hint of a delivery goes.
 #[derive(Clone, Debug)]
-enum Routed {
+pub(super) enum Routed {
     To(OrgId, Subject),
     Nowhere(String),
+}
+
+impl Routed {
+    /// Whether it is about something else than one person of ours.
+    pub(super) fn is_more_than_a_person(&self) -> bool {
+        !matches!(self, Self::To(_, Subject::User { .. }))
+    }
 }
 
 impl Engine {
@@ -140,7 +147,7 @@ impl Engine {
     }
 
     async fn take_in(&self, incoming: Incoming) -> Result<Receipt, AcceptError> {
-        let routed = self.route(&incoming);
+        let routed = self.route(&incoming.source, &incoming.event);
         let mut organizations: Vec<OrgId> = Vec::new();
         let mut lost = Vec::new();
         for one in &routed {
@@ -172,7 +179,7 @@ impl Engine {
         };
         let now = self.now();
         let (engine, event_time) = (self.clone(), event.event_time.unwrap_or(now).min(now));
-        let notices = routed.iter().any(|one| !matches!(one, Routed::To(_, Subject::User { .. })));
+        let notices = routed.iter().any(Routed::is_more_than_a_person);
         let stored = self
             .inner
             .store
@@ -193,17 +200,7 @@ impl Engine {
             })
             .await?;
         // A duplicate wakes too: the first time may have been cut off before its bell rang.
-        for organization in organizations {
-            self.wake(&Desk::Hints(organization.clone()));
-            if notices {
-                // What is not about one person leads to a notice, or to a listing.
-                self.wake_outbox(&organization);
-                self.wake(&Desk::Schedule(organization));
-            }
-        }
-        if notices {
-            self.wake(&Desk::Letters);
-        }
+        self.ring(organizations, notices);
         Ok(match stored {
             Stored::Duplicate(id) => Receipt::Duplicate(id),
             Stored::New(id) if ignored => Receipt::Ignored(id),
@@ -211,7 +208,22 @@ impl Engine {
         })
     }
 
-    fn book_subject(
+    /// Wakes who works off what a delivery booked. What is not about one person (`notices`) leads to
+    /// a notice, or to a listing.
+    pub(super) fn ring(&self, organizations: Vec<OrgId>, notices: bool) {
+        for organization in organizations {
+            self.wake(&Desk::Hints(organization.clone()));
+            if notices {
+                self.wake_outbox(&organization);
+                self.wake(&Desk::Schedule(organization));
+            }
+        }
+        if notices {
+            self.wake(&Desk::Letters);
+        }
+    }
+
+    pub(super) fn book_subject(
         &self,
         tx: &Tx<'_>,
         organization: &OrgId,
@@ -271,8 +283,8 @@ impl Engine {
         self.tell_admins(tx, &OrgId::new(""), &notice, cause, booking.now)
     }
 
-    fn route(&self, incoming: &Incoming) -> Vec<Routed> {
-        incoming.event.hints.iter().map(|hint| self.route_one(&incoming.source, hint)).collect()
+    pub(super) fn route(&self, source: &str, event: &Event) -> Vec<Routed> {
+        event.hints.iter().map(|hint| self.route_one(source, hint)).collect()
     }
 
     fn route_one(&self, source: &str, hint: &Hint) -> Routed {

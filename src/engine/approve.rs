@@ -145,7 +145,7 @@ impl Engine {
         // A run may have held something else while this one waited for its turn.
         let run = self.approvable(id, checksum).await?;
         let host = &host.metered(&Meter::default());
-        let reading = self.read_again(host, &run).await?;
+        let reading = self.read_for_approval(host, &run).await?;
         let Outlook { plan, closed } = self.look_ahead(host, &reading, None).await?;
         self.compare(&run, checksum, &plan).await?;
         if let Some(why) = seal::contradiction(&plan.lines) {
@@ -179,7 +179,7 @@ impl Engine {
             .await?
     }
 
-    async fn read_again(&self, host: &Host, run: &Run) -> Result<Reading, NotApproved> {
+    async fn read_for_approval(&self, host: &Host, run: &Run) -> Result<Reading, NotApproved> {
         let read = match &run.person {
             None => self.read_everybody(host, run).await,
             Some(person) => self.read_one(host, person, true).await,

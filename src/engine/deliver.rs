@@ -32,6 +32,8 @@ pub(super) enum Effect {
     Unreached,
     /// Not wanted any more when its turn came.
     Needless(&'static str),
+    /// Somebody paused before the call; the row is back as it was.
+    HeldBack,
 }
 
 impl Engine {
@@ -57,6 +59,7 @@ impl Engine {
             }
         };
         match result {
+            Ok(Effect::HeldBack) => {}
             Ok(effect) => self.book(action, effect).await?,
             Err(failure) => self.book_failure(action, failure).await?,
         }
@@ -147,6 +150,10 @@ impl Engine {
                 Ok(Err(why)) => return Ok(Ok(Effect::Needless(why))),
                 Err(error) => return Ok(Err(error.failure(self.now()))),
             }
+            // Reading took its time.
+            if self.held_back(&action.organization, vec![action.id]).await? {
+                return Ok(Ok(Effect::HeldBack));
+            }
         }
         let call = PortalCall {
             operation: verb,
@@ -212,20 +219,21 @@ impl Engine {
             .write("book effect", move |tx| {
                 let cause = outbox::cause(tx, action.id)?;
                 let end = match &effect {
-                    Effect::Portal { already: true, .. } => End::Done("it was so already"),
+                    Effect::Portal { already: true, .. } => End::Without("it was so already"),
                     Effect::Portal { .. } => End::Done(""),
                     Effect::Told(note) => End::Done(note),
                     Effect::Unreached => {
-                        End::Done("not a subscriber of a bot: the letter has to do")
+                        End::Without("not a subscriber of a bot: the letter has to do")
                     }
                     Effect::Needless(why) => End::Superseded(why),
+                    Effect::HeldBack => return Ok(()),
                 };
                 let needless = matches!(&effect, Effect::Needless(_));
                 let ours = outbox::settle(tx, action.id, boot, end, now)?;
                 match &effect {
                     Effect::Needless(why) => note_needless(tx, &action, why, now)?,
                     Effect::Unreached => engine.write_instead(tx, &action, cause, now)?,
-                    Effect::Portal { .. } | Effect::Told(_) => {}
+                    Effect::Portal { .. } | Effect::Told(_) | Effect::HeldBack => {}
                 }
                 if let (Effect::Portal { join_url, .. }, Operation::Portal(verb)) =
                     (effect, &action.operation)

@@ -6,8 +6,9 @@
 use std::sync::Arc;
 
 use crate::config::{CliqList, FirstRun, Organization};
+use crate::domain::budget::Group;
 use crate::domain::policy::Policy;
-use crate::domain::{Email, OrgId};
+use crate::domain::{Email, OrgId, Timestamp};
 use crate::zoho;
 
 /// An organization with its clients.
@@ -51,6 +52,13 @@ impl Host {
     /// also a home there).
     pub fn is_home_of(&self, email: &Email) -> bool {
         self.policy.internal_domains.contains(email.domain())
+    }
+
+    /// The endpoint groups that Zoho has locked, and until when.
+    pub(super) fn locks(&self) -> Vec<(Group, Timestamp)> {
+        let mut locks = self.account.gate().locks();
+        locks.extend(self.portal.iter().flat_map(|portal| portal.gate().locks()));
+        locks
     }
 
     /// Whether Cliq is listed in three passes.

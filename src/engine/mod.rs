@@ -5,9 +5,11 @@
 //! here knows signals, sockets or configuration files.
 
 mod accept;
+mod actions;
 mod alarm;
 mod apply;
 mod approve;
+mod asked;
 mod channels;
 mod clockwork;
 mod crm_watch;
@@ -24,18 +26,23 @@ mod invite;
 mod join;
 mod letters;
 mod licences;
+mod metrics;
 mod notices;
 mod outlook;
+mod pause;
 mod people;
 mod people_views;
 mod plan_views;
 mod quarantine;
+mod replay;
 mod resolve;
 mod resync;
 mod schedule;
 mod scope;
 mod status;
+mod steps;
 mod subscription;
+pub mod tokens;
 mod verbs;
 
 use std::collections::{BTreeMap, HashMap};
@@ -54,25 +61,36 @@ use crate::store::outbox::Desk as OutboxDesk;
 use crate::store::{Store, StoreError};
 
 pub use accept::{AcceptError, Incoming, Receipt};
+pub use actions::ActionView;
 pub use approve::{Approved, NotApproved};
 pub use channels::{ChannelView, GuestView};
 pub use dry_run::{DryRun, NotPlanned};
 pub use failures::remedy;
 pub use host::Host;
+pub use metrics::{Counted, Numbers, OrganizationNumbers};
+pub use pause::{PauseView, Paused};
 pub use people_views::{
     Confirmed, ConflictView, Found, HomeView, HostView, LimitView, PersonLine, PersonView, limits,
     not_applicable, surface_only,
 };
 pub use plan_views::RunsAsked;
+pub use replay::Replayed;
 pub use resync::{Asked, BadRequest, Requested};
 pub use status::{HistoryLine, OrganizationStatus, QueueStatus, RunView, Status};
+pub use steps::StepView;
 pub use subscription::{Polled, Refused};
 pub use verbs::Ordered;
 
 /// What the store says, for those above who may not name it.
 pub use crate::store::StoreError as StoreFailure;
+/// Which steps a list shows.
+pub use crate::store::audit::Filter as AuditFilter;
+/// Which deliveries a list shows.
+pub use crate::store::inbox::Filter as DeliveryFilter;
 /// Which memberships a list shows.
 pub use crate::store::ledger::Filter as MembershipFilter;
+/// Which outbox rows a list shows.
+pub use crate::store::outbox::Filter as ActionFilter;
 
 /// Portal calls of one organization in parallel (design section 11, "Portal").
 pub const PORTAL_PARALLEL: usize = 4;

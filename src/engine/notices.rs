@@ -70,6 +70,10 @@ impl Engine {
                 Err(failure) => return Ok(Err(failure)),
             };
             let Some(subscriber) = subscriber else { continue };
+            // Reading the subscribers took its time.
+            if self.held_back(&action.organization, vec![action.id]).await? {
+                return Ok(Ok(Effect::HeldBack));
+            }
             let permit = match self.permit(host).await {
                 Ok(permit) => permit,
                 Err(failure) => return Ok(Err(failure)),

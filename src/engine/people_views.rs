@@ -10,7 +10,7 @@ use crate::domain::membership::{Membership, State};
 use crate::domain::{Home, MembershipId, OrgId, Timestamp, Who, Zuid};
 use crate::logic::home;
 use crate::logic::limits::{LIMITS, Limit, SURFACE_ONLY, outside_policy};
-use crate::store::audit::{self, Entry};
+use crate::store::audit::{self, Command, Entry};
 use crate::store::outbox::Cause;
 use crate::store::people::{self, Conflict};
 use crate::store::{StoreError, Tx, ledger};
@@ -271,21 +271,27 @@ impl Engine {
     }
 
     /// An operator accepts what shows now as the person's home; held changes go on (G6).
-    pub async fn confirm_home(&self, id: &str) -> Result<Found<Confirmed>, StoreError> {
-        let (engine, id, now) = (self.clone(), id.to_owned(), self.now());
+    pub async fn confirm_home(&self, id: &str, by: &str) -> Result<Found<Confirmed>, StoreError> {
+        let (engine, id, by, now) = (self.clone(), id.to_owned(), by.to_owned(), self.now());
         self.inner
             .store
             .write("confirm home", move |tx| {
                 Ok(match resolve(tx, &id)? {
                     Found::Nobody => Found::Nobody,
                     Found::Several(all) => Found::Several(all),
-                    Found::One(who) => Found::One(engine.confirm(tx, &who, now)?),
+                    Found::One(who) => Found::One(engine.confirm(tx, &who, &by, now)?),
                 })
             })
             .await
     }
 
-    fn confirm(&self, tx: &Tx<'_>, who: &Who, now: Timestamp) -> Result<Confirmed, StoreError> {
+    fn confirm(
+        &self,
+        tx: &Tx<'_>,
+        who: &Who,
+        by: &str,
+        now: Timestamp,
+    ) -> Result<Confirmed, StoreError> {
         let before = self.sight(tx, None, who.zuid.as_ref(), &who.email)?;
         let accepted = match home::confirmed(&before.shown) {
             Ok(accepted) => accepted,
@@ -314,6 +320,9 @@ impl Engine {
             };
             audit::record(tx, &entry, now)?;
         }
+        // Whom it is about stands in the rows above: the step itself holds no address.
+        let said = format!("The home of a person was confirmed. {reason}");
+        Command::by(by, "home_confirmed", &said).record(tx, now)?;
         self.look_elsewhere(tx, &before.who, None, now)?;
         Ok(Confirmed::Accepted(Box::new(self.person_view(tx, who)?)))
     }

@@ -31,6 +31,8 @@ pub struct Asked {
     pub organization: Option<String>,
     /// One person: CRM id, zuid or address.
     pub user: Option<String>,
+    /// Who asks, for the audit; `None` is the bridge itself.
+    pub by: Option<String>,
 }
 
 /// Which runs were opened.
@@ -88,10 +90,9 @@ impl Engine {
                 if let (false, None, Some((run, runs))) = (one, person, runs::open_everywhere(tx)?)
                 {
                     let child = |run: Run| Some((run.organization?, run.id));
-                    return Ok(Requested {
-                        run,
-                        runs: runs.into_iter().filter_map(child).collect(),
-                    });
+                    let runs = runs.into_iter().filter_map(child).collect();
+                    asked.note(tx, None, run, now)?;
+                    return Ok(Requested { run, runs });
                 }
                 let parent = if one { None } else { Some(runs::open_parent(tx, trigger, now)?) };
                 let mut opened = Vec::new();
@@ -100,7 +101,10 @@ impl Engine {
                     opened.push((id, run));
                 }
                 let run = parent.or_else(|| opened.first().map(|(_, run)| *run));
-                Ok(Requested { run: run.unwrap_or(RunId(0)), runs: opened })
+                let run = run.unwrap_or(RunId(0));
+                let organization = opened.first().map(|(id, _)| id).filter(|_| one);
+                asked.note(tx, organization, run, now)?;
+                Ok(Requested { run, runs: opened })
             })
             .await?;
         for organization in organizations {

@@ -137,7 +137,7 @@ impl Engine {
         if self.inner.store.read(move |tx| runs::is_open(tx, &id)).await? {
             return Ok(false);
         }
-        let asked = Asked { organization: Some(organization.to_string()), user: None };
+        let asked = Asked { organization: Some(organization.to_string()), ..Asked::default() };
         match self.resync(asked, Trigger::Schedule).await {
             Ok(_) => Ok(true),
             Err(super::BadRequest::Store(error)) => Err(error),

@@ -5,15 +5,16 @@ use serde_json::{Value, json};
 
 use super::schedule::RECONCILE;
 use super::subscription::access_of;
-use super::{Engine, Host};
+use super::{Engine, Host, PauseView, pause};
+use crate::domain::budget::Group;
 use crate::domain::membership::Membership;
 use crate::domain::run::RunState;
-use crate::domain::{Access, DeliveryId, MembershipId, Subscription, Timestamp};
+use crate::domain::{Access, DeliveryId, MembershipId, OrgId, Subscription, Timestamp};
 use crate::store::inbox::{self, DeliveryView};
 use crate::store::ledger::{self, Filter};
 use crate::store::plans::{self, Plans};
 use crate::store::runs::{self, Run};
-use crate::store::{StoreError, audit, hints, orgs, outbox, ticks};
+use crate::store::{StoreError, audit, hints, orgs, outbox, pauses, ticks};
 
 /// The state of the whole.
 #[derive(Clone, Debug, Serialize)]
@@ -26,6 +27,8 @@ pub struct Status {
     pub deliveries: inbox::Tally,
     /// What is unfinished.
     pub queue: QueueStatus,
+    /// Since when and by whom nothing is written anywhere, if so.
+    pub paused: Option<PauseView>,
     /// Each organization.
     pub organizations: Vec<OrganizationStatus>,
 }
@@ -68,6 +71,8 @@ pub struct OrganizationStatus {
     pub last_good_run: Option<String>,
     /// Whether that is so long ago that it is an alarm (I15).
     pub no_good_run: bool,
+    /// Since when and by whom nothing is written there, if so.
+    pub paused: Option<PauseView>,
     /// Endpoint groups that Zoho has locked, with the end of each lock.
     pub locks: Vec<Value>,
     /// Scheduled reconciliations that were not begun because one was still going on.
@@ -151,13 +156,15 @@ impl Engine {
                 let runs = runs::open_count(tx)?;
                 let mut organizations = Vec::new();
                 let memberships = ledger::tally(tx)?;
+                let pauses = pauses::all(tx)?;
+                let pause_of = |of: Option<&OrgId>| {
+                    pauses.iter().find(|pause| pause.organization.as_ref() == of).map(pause::view)
+                };
                 for host in engine.inner.hosts.values() {
                     let state = orgs::state(tx, host.id())?;
                     let plans = plans::of(tx, host.id())?;
                     let silence = engine.silence(tx, host.id())?;
                     let access = access_of(host, &plans);
-                    let mut locks = host.account.gate().locks();
-                    locks.extend(host.portal.iter().flat_map(|portal| portal.gate().locks()));
                     organizations.push(OrganizationStatus {
                         organization: host.id().to_string(),
                         name: host.settings.name.clone(),
@@ -173,14 +180,8 @@ impl Engine {
                         }),
                         last_good_run: silence.last.map(|run| run.at.to_rfc3339()),
                         no_good_run: silence.is_alarm(now),
-                        locks: locks
-                            .into_iter()
-                            .map(|(group, until)| {
-                                serde_json::json!({
-                                    "group": group.as_str(), "until": until.to_rfc3339(),
-                                })
-                            })
-                            .collect(),
+                        paused: pause_of(Some(host.id())),
+                        locks: lock_views(host),
                         skipped_ticks: ticks::skipped(tx, host.id().as_str(), RECONCILE)?,
                         memberships: memberships
                             .iter()
@@ -203,6 +204,7 @@ impl Engine {
                         runs,
                         settled: open == absent && actions.waiting == 0 && runs == 0,
                     },
+                    paused: pause_of(None),
                     organizations,
                 })
             })
@@ -241,11 +243,10 @@ impl Engine {
     /// A page of deliveries, newest first.
     pub async fn deliveries(
         &self,
-        event_id: Option<String>,
-        before: Option<i64>,
+        filter: inbox::Filter,
         limit: u32,
     ) -> Result<Vec<DeliveryView>, StoreError> {
-        self.inner.store.read(move |tx| inbox::list(tx, event_id.as_deref(), before, limit)).await
+        self.inner.store.read(move |tx| inbox::list(tx, &filter, limit)).await
     }
 
     /// One delivery with its body.
@@ -255,6 +256,12 @@ impl Engine {
     ) -> Result<Option<(DeliveryView, String)>, StoreError> {
         self.inner.store.read(move |tx| inbox::get(tx, id)).await
     }
+}
+
+/// The endpoint groups that Zoho has locked, and until when.
+fn lock_views(host: &Host) -> Vec<Value> {
+    let view = |(group, until): (Group, Timestamp)| json!({ "group": group.as_str(), "until": until.to_rfc3339() });
+    host.locks().into_iter().map(view).collect()
 }
 
 /// What an administrator should see at a glance.

@@ -3,8 +3,6 @@
 //!
 //! Deliberately absent: licences of single people; `licences` has those.
 
-use serde_json::json;
-
 use super::quarantine::Freeze;
 use super::{Engine, Host};
 use crate::domain::letter::Notice;
@@ -12,7 +10,7 @@ use crate::domain::run::Trigger;
 use crate::domain::{Access, Failure, Membership, OrgId, Subscription, Timestamp};
 use crate::engine::resync::{Asked, Requested};
 use crate::logic::access::{self, Details, Weight};
-use crate::store::audit::{self, Entry};
+use crate::store::audit::{self, Command, Entry};
 use crate::store::outbox::Cause;
 use crate::store::plans::{self, Plans, Reading};
 use crate::store::{StoreError, Tx, told};
@@ -235,9 +233,17 @@ impl Engine {
     ///
     /// # Errors
     /// [`Refused`], without [`Refused::Forbidden`].
-    pub async fn poll_plan_now(&self, organization: &str) -> Result<Polled, Refused> {
+    pub async fn poll_plan_now(&self, organization: &str, by: &str) -> Result<Polled, Refused> {
         let host = self.named_host(organization)?;
-        self.poll_plan(host).await?.map_err(Refused::Outside)
+        let polled = self.poll_plan(host).await?.map_err(Refused::Outside)?;
+        let (id, by, now) = (host.id().clone(), by.to_owned(), self.now());
+        let command = move |tx: &Tx<'_>| {
+            let reason = format!("The licence details of {id} were read.");
+            Command { organization: Some(&id), ..Command::by(&by, "plan_polled", &reason) }
+                .record(tx, now)
+        };
+        self.inner.store.write("poll plan asked", command).await?;
+        Ok(polled)
     }
 
     /// An operator confirms the downgrade, so that the standing choice `restrict` takes effect; the
@@ -245,10 +251,14 @@ impl Engine {
     ///
     /// # Errors
     /// [`Refused::Forbidden`] when there is nothing to approve.
-    pub async fn approve_downgrade(&self, organization: &str) -> Result<Requested, Refused> {
+    pub async fn approve_downgrade(
+        &self,
+        organization: &str,
+        by: &str,
+    ) -> Result<Requested, Refused> {
         let host = self.named_host(organization)?;
         let id = host.id().clone();
-        let (engine, now) = (self.clone(), self.now());
+        let (engine, now, actor) = (self.clone(), self.now(), by.to_owned());
         let forbidden = self
             .inner
             .store
@@ -256,19 +266,15 @@ impl Engine {
                 let Some(host) = engine.host(&id) else { return Ok(None) };
                 let plans = plans::of(tx, &id)?;
                 let forbidden = nothing_to_approve(host, plans.subscription);
-                if forbidden.is_none() && plans::approve_downgrade(tx, &id)? {
-                    let entry = Entry {
-                        organization: &id,
-                        membership: None,
-                        actor: "operator",
-                        event: "downgrade_approved",
-                        reason: "An operator confirmed the downgrade of CRM Plus.",
-                        before: None,
-                        after: Some(json!({ "access": Access::Restricted.as_str() })),
-                        cause: Cause::default(),
-                        action: None,
+                if forbidden.is_none() {
+                    let fresh = plans::approve_downgrade(tx, &id)?;
+                    let reason = if fresh {
+                        "An operator confirmed the downgrade of CRM Plus."
+                    } else {
+                        "The downgrade of CRM Plus was confirmed once more."
                     };
-                    audit::record(tx, &entry, now)?;
+                    let command = Command::by(&actor, "downgrade_approved", reason);
+                    Command { organization: Some(&id), ..command }.record(tx, now)?;
                 }
                 Ok(forbidden)
             })
@@ -276,7 +282,7 @@ impl Engine {
         if let Some(why) = forbidden {
             return Err(Refused::Forbidden(why));
         }
-        let asked = Asked { organization: Some(host.id().to_string()), user: None };
+        let asked = Asked { organization: Some(host.id().to_string()), ..Asked::default() };
         self.resync(asked, Trigger::Manual).await.map_err(|error| match error {
             super::BadRequest::UnknownOrganization(_) => Refused::Missing("organization"),
             super::BadRequest::Store(error) => Refused::Store(error),

@@ -13,7 +13,7 @@ use crate::domain::{
 };
 use crate::logic::plan::renew;
 use crate::logic::verbs::{self, Ruling};
-use crate::store::audit::{self, Entry};
+use crate::store::audit::{self, Command, Entry};
 use crate::store::outbox::{self, Cause, NewAction, Queued, Wish};
 use crate::store::{StoreError, Tx, hints, ledger};
 
@@ -30,7 +30,8 @@ pub enum Ordered {
 }
 
 impl Engine {
-    /// Carries out a command, or with `dry_run` only says what would come of it.
+    /// Carries out the command of whoever `by` names, or with `dry_run` only says what would come of
+    /// it.
     ///
     /// # Errors
     /// [`Refused::Missing`] and [`Refused::Forbidden`], with what to do instead.
@@ -39,12 +40,13 @@ impl Engine {
         id: MembershipId,
         verb: Verb,
         dry_run: bool,
+        by: &str,
     ) -> Result<Ordered, Refused> {
-        let engine = self.clone();
+        let (engine, by) = (self.clone(), by.to_owned());
         let (organization, done) = self
             .inner
             .store
-            .write("order", move |tx| engine.order_in(tx, id, verb, dry_run))
+            .write("order", move |tx| engine.order_in(tx, id, verb, dry_run, &by))
             .await?
             .ok_or(Refused::Missing("membership"))?;
         self.wake(&Desk::Hints(organization.clone()));
@@ -59,6 +61,7 @@ impl Engine {
         id: MembershipId,
         verb: Verb,
         dry_run: bool,
+        by: &str,
     ) -> Result<Option<(OrgId, Result<Ordered, String>)>, StoreError> {
         let Some(row) = ledger::get(tx, id)? else { return Ok(None) };
         let organization = row.organization.clone();
@@ -70,11 +73,17 @@ impl Engine {
         let by_us = newest.is_some_and(|(_, event)| event == "restricted");
         let done = match verbs::rule(verb, &host.policy, &row, by_us) {
             Ruling::Forbidden(why) => Err(why),
-            Ruling::AlreadySo => Ok(Ordered::Settled(Box::new(row))),
+            Ruling::AlreadySo => {
+                if !dry_run {
+                    let (order, why) = (Order { row: &row, verb, by }, "It was so already.");
+                    order.note(tx, verb.as_str(), why, None, None, self.now())?;
+                }
+                Ok(Ordered::Settled(Box::new(row)))
+            }
             Ruling::Go => match self.hindrance(tx, host, &row, verb)? {
                 Some(why) => Err(why),
                 None if dry_run => Ok(Ordered::Settled(Box::new(row))),
-                None => Ok(self.obey(tx, host, &row, verb)?),
+                None => Ok(self.obey(tx, host, &Order { row: &row, verb, by })?),
             },
         };
         Ok(Some((organization, done)))
@@ -95,32 +104,26 @@ impl Engine {
         shortage(tx, host, verb)
     }
 
-    fn obey(
-        &self,
-        tx: &Tx<'_>,
-        host: &Host,
-        row: &Membership,
-        verb: Verb,
-    ) -> Result<Ordered, StoreError> {
-        let now = self.now();
-        match verb {
-            Verb::Resend => self.begin_again(tx, row, now),
-            Verb::Adopt => settled(tx, row, verb, |row| row.origin = Origin::Adopted, now),
+    fn obey(&self, tx: &Tx<'_>, host: &Host, order: &Order<'_>) -> Result<Ordered, StoreError> {
+        let (now, row) = (self.now(), order.row);
+        match order.verb {
+            Verb::Resend => self.begin_again(tx, order, now),
+            Verb::Adopt => settled(tx, order, |row| row.origin = Origin::Adopted, now),
             Verb::Release => {
                 let why = "the bridge does not own the membership any more";
                 let boot = self.inner.boot;
                 for lane in [Lane::Access, Lane::Licence, Lane::Letter, Lane::Notice] {
                     outbox::withdraw(tx, row.id, lane, boot, why, now)?;
                 }
-                settled(tx, row, verb, |row| row.origin = Origin::Present, now)
+                settled(tx, order, |row| row.origin = Origin::Present, now)
             }
             Verb::Restrict if row.state == State::Restricted => {
-                settled(tx, row, verb, |row| row.restricted_by_bridge = false, now)
+                settled(tx, order, |row| row.restricted_by_bridge = false, now)
             }
-            Verb::Restrict => queue(tx, host, row, verb, PortalVerb::Restrict, now),
-            Verb::Restore => queue(tx, host, row, verb, PortalVerb::Restore, now),
-            Verb::AssignLicence => queue(tx, host, row, verb, PortalVerb::AssignLicence, now),
-            Verb::RevokeLicence => queue(tx, host, row, verb, PortalVerb::RevokeLicence, now),
+            Verb::Restrict => queue(tx, host, order, PortalVerb::Restrict, now),
+            Verb::Restore => queue(tx, host, order, PortalVerb::Restore, now),
+            Verb::AssignLicence => queue(tx, host, order, PortalVerb::AssignLicence, now),
+            Verb::RevokeLicence => queue(tx, host, order, PortalVerb::RevokeLicence, now),
         }
     }
 
@@ -129,9 +132,10 @@ impl Engine {
     fn begin_again(
         &self,
         tx: &Tx<'_>,
-        row: &Membership,
+        order: &Order<'_>,
         now: Timestamp,
     ) -> Result<Ordered, StoreError> {
+        let row = order.row;
         for lane in [Lane::Letter, Lane::Notice] {
             outbox::withdraw(tx, row.id, lane, self.inner.boot, "invited anew", now)?;
         }
@@ -141,25 +145,29 @@ impl Engine {
             row.since = now;
             renew(row);
         };
-        settled(tx, row, Verb::Resend, anew, now)
+        settled(tx, order, anew, now)
     }
 
     /// Takes over everybody in the organization who was there before the bridge. Answers how many.
     ///
     /// # Errors
     /// [`Refused::Missing`] for an unknown organization.
-    pub async fn adopt_all(&self, organization: &str) -> Result<u32, Refused> {
+    pub async fn adopt_all(&self, organization: &str, by: &str) -> Result<u32, Refused> {
         let id = self.named_host(organization)?.id().clone();
-        let now = self.now();
+        let (now, by) = (self.now(), by.to_owned());
         let adopted = self
             .inner
             .store
             .write("adopt all", move |tx| {
                 let mut adopted = 0;
                 for row in ledger::of_origin(tx, &id, Origin::Present)? {
-                    settled(tx, &row, Verb::Adopt, |row| row.origin = Origin::Adopted, now)?;
+                    let one = Order { row: &row, verb: Verb::Adopt, by: "operator" };
+                    settled(tx, &one, |row| row.origin = Origin::Adopted, now)?;
                     adopted += 1;
                 }
+                let reason = format!("{adopted} memberships of {id} were taken over.");
+                let command = Command::by(&by, "adopted_all", &reason);
+                Command { organization: Some(&id), ..command }.record(tx, now)?;
                 Ok(adopted)
             })
             .await?;
@@ -172,25 +180,31 @@ fn shortage(tx: &Tx<'_>, host: &Host, verb: Verb) -> Result<Option<String>, Stor
     if verb == Verb::AssignLicence { pool_is_used_up(tx, host) } else { Ok(None) }
 }
 
+/// A command for one membership, and who gave it.
+struct Order<'a> {
+    row: &'a Membership,
+    verb: Verb,
+    by: &'a str,
+}
+
 /// Changes the ledger alone.
 fn settled(
     tx: &Tx<'_>,
-    before: &Membership,
-    verb: Verb,
+    order: &Order<'_>,
     change: impl FnOnce(&mut Membership),
     now: Timestamp,
 ) -> Result<Ordered, StoreError> {
-    let mut row = before.clone();
+    let mut row = order.row.clone();
     change(&mut row);
     ledger::put(tx, &row)?;
-    let reason = match verb {
+    let reason = match order.verb {
         Verb::Resend => "An operator asked for a fresh invitation.",
         Verb::Adopt => "An operator took the membership over.",
         Verb::Release => "An operator gave the membership out of the bridge's hands.",
         _ => "An operator restricts the person: no plan lifts it.",
     };
-    let (before, after) = (audit::facts(before), audit::facts(&row));
-    note(tx, &row, verb.as_str(), reason, Some((before, after)), None, now)?;
+    let change = Some((audit::facts(order.row), audit::facts(&row)));
+    order.note(tx, order.verb.as_str(), reason, change, None, now)?;
     Ok(Ordered::Settled(Box::new(row)))
 }
 
@@ -198,15 +212,14 @@ fn settled(
 fn queue(
     tx: &Tx<'_>,
     host: &Host,
-    row: &Membership,
-    verb: Verb,
+    order: &Order<'_>,
     operation: PortalVerb,
     now: Timestamp,
 ) -> Result<Ordered, StoreError> {
-    let reason = format!("An operator asked for it: {verb}.");
+    let reason = format!("An operator asked for it: {}.", order.verb);
     let new = NewAction {
         organization: host.id(),
-        membership: Some(row),
+        membership: Some(order.row),
         operation: Operation::Portal(operation),
         reason: &reason,
         cause: Cause::default(),
@@ -215,30 +228,32 @@ fn queue(
     };
     let (Queued::New(id) | Queued::AlreadyWaiting(id)) = outbox::put(tx, &new, now)?;
     let event = format!("{}_asked", operation.as_str());
-    note(tx, row, &event, &reason, None, Some(id), now)?;
+    order.note(tx, &event, &reason, None, Some(id), now)?;
     Ok(Ordered::Queued(id))
 }
 
-fn note(
-    tx: &Tx<'_>,
-    row: &Membership,
-    event: &str,
-    reason: &str,
-    change: Option<(serde_json::Value, serde_json::Value)>,
-    action: Option<ActionId>,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    let (before, after) = change.unzip();
-    let entry = Entry {
-        organization: &row.organization,
-        membership: Some(row.id),
-        actor: "operator",
-        event,
-        reason,
-        before,
-        after,
-        cause: Cause::default(),
-        action,
-    };
-    audit::record(tx, &entry, now)
+impl Order<'_> {
+    fn note(
+        &self,
+        tx: &Tx<'_>,
+        event: &str,
+        reason: &str,
+        change: Option<(serde_json::Value, serde_json::Value)>,
+        action: Option<ActionId>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let (before, after) = change.unzip();
+        let entry = Entry {
+            organization: &self.row.organization,
+            membership: Some(self.row.id),
+            actor: self.by,
+            event,
+            reason,
+            before,
+            after,
+            cause: Cause::default(),
+            action,
+        };
+        audit::record(tx, &entry, now)
+    }
 }

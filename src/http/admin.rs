@@ -1,19 +1,32 @@
-//! The admin API, first part: status, resync, memberships, deliveries.
+//! The admin API, first part: status, resync, memberships.
 
 use axum::Json;
-use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::bearer::By;
+use super::body::Sent;
 use super::{Doors, Problem, page, runs};
 use crate::domain::membership::{Membership, State as MembershipState};
 use crate::domain::run::Trigger;
-use crate::domain::{DeliveryId, Licence, MembershipId, Timestamp};
-use crate::engine::{Asked, BadRequest, MembershipFilter, Status, StoreFailure, limits, remedy};
+use crate::domain::{Licence, MembershipId, Timestamp};
+use crate::engine::{
+    Asked, BadRequest, MembershipFilter, Refused, Status, StoreFailure, limits, remedy,
+};
 
 pub(super) type Answer<T> = Result<T, Problem>;
+
+/// What a command hears that was not carried out.
+pub(super) fn refused(refused: Refused) -> Problem {
+    match refused {
+        Refused::Missing(_) => Problem::new(StatusCode::NOT_FOUND, refused.to_string()),
+        Refused::Forbidden(why) => Problem::new(StatusCode::CONFLICT, why),
+        Refused::Outside(failure) => Problem::new(StatusCode::BAD_GATEWAY, failure.to_string()),
+        Refused::Store(error) => Problem::store(&error),
+    }
+}
 
 #[expect(clippy::needless_pass_by_value, reason = "a function for map_err")]
 pub(super) fn store(error: StoreFailure) -> Problem {
@@ -26,9 +39,9 @@ pub(super) async fn status(State(doors): State<Doors>) -> Answer<Json<Status>> {
 }
 
 /// The body of a resync; an empty one means everything.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct ResyncBody {
+pub(super) struct ResyncBody {
     organization: Option<String>,
     user: Option<String>,
     #[serde(default)]
@@ -38,22 +51,15 @@ struct ResyncBody {
 /// `POST /api/v1/resync`: 202 with the run, or 200 with the plan of a dry one.
 pub(super) async fn resync(
     State(doors): State<Doors>,
-    body: Bytes,
+    By(by): By,
+    Sent(asked): Sent<ResyncBody>,
 ) -> Answer<(StatusCode, Json<Value>)> {
-    let asked: ResyncBody = if body.is_empty() {
-        ResyncBody::default()
-    } else {
-        serde_json::from_slice(&body).map_err(|error| {
-            let form = "{\"organization\"?, \"user\"?, \"dry_run\"?}";
-            Problem::new(StatusCode::BAD_REQUEST, format!("the body is not {form}: {error}"))
-        })?
-    };
     if asked.user.as_ref().is_some_and(|user| user.trim().is_empty()) {
         let detail = "user is a CRM id, a zuid or an address; leave it out to mean everybody";
         return Err(Problem::new(StatusCode::BAD_REQUEST, detail));
     }
     let dry_run = asked.dry_run;
-    let asked = Asked { organization: asked.organization, user: asked.user };
+    let asked = Asked { organization: asked.organization, user: asked.user, by: Some(by) };
     if dry_run {
         return Ok((StatusCode::OK, runs::dry(&doors, &asked).await?));
     }
@@ -86,7 +92,7 @@ pub(super) struct MembershipQuery {
     organization: Option<String>,
     state: Option<String>,
     q: Option<String>,
-    limit: Option<u32>,
+    limit: Option<String>,
     cursor: Option<String>,
 }
 
@@ -150,7 +156,7 @@ pub(super) async fn memberships(
     query: Result<Query<MembershipQuery>, axum::extract::rejection::QueryRejection>,
 ) -> Answer<Json<Value>> {
     let Query(query) = query.map_err(|error| bad_query(&error))?;
-    let limit = page::limit(query.limit)?;
+    let limit = page::limit(query.limit.as_deref())?;
     let state = match query.state.as_deref() {
         None => None,
         Some(word) => Some(MembershipState::from_word(word).ok_or_else(|| {
@@ -186,42 +192,6 @@ pub(super) async fn membership(
     let channels = doors.engine.guest_views(id).await.map_err(store)?;
     answer["channels"] = serde_json::to_value(channels).unwrap_or_default();
     Ok(Json(answer))
-}
-
-/// Filters and paging of deliveries.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct DeliveryQuery {
-    event_id: Option<String>,
-    limit: Option<u32>,
-    cursor: Option<String>,
-}
-
-/// `GET /api/v1/deliveries`, newest first.
-pub(super) async fn deliveries(
-    State(doors): State<Doors>,
-    query: Result<Query<DeliveryQuery>, axum::extract::rejection::QueryRejection>,
-) -> Answer<Json<Value>> {
-    let Query(query) = query.map_err(|error| bad_query(&error))?;
-    let limit = page::limit(query.limit)?;
-    let before = page::cursor(query.cursor.as_deref())?;
-    let rows = doors.engine.deliveries(query.event_id, before, limit + 1).await.map_err(store)?;
-    Ok(Json(page::wrap(rows, limit, |row| {
-        row.delivery_id.parse::<DeliveryId>().map_or(0, |id| id.0)
-    })))
-}
-
-/// `GET /api/v1/deliveries/{id}`, with its body.
-pub(super) async fn delivery(
-    State(doors): State<Doors>,
-    Path(id): Path<String>,
-) -> Answer<Json<Value>> {
-    let missing = || Problem::new(StatusCode::NOT_FOUND, "there is no such delivery");
-    let id: DeliveryId = id.parse().map_err(|_| missing())?;
-    let (view, body) = doors.engine.delivery(id).await.map_err(store)?.ok_or_else(missing)?;
-    let mut shown = serde_json::to_value(view).unwrap_or_default();
-    shown["body"] = body.into();
-    Ok(Json(shown))
 }
 
 pub(super) fn bad_query(error: &axum::extract::rejection::QueryRejection) -> Problem {

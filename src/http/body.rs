@@ -6,9 +6,11 @@
 use std::time::Duration;
 
 use axum::body::Body;
+use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, StatusCode, header};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
+use serde::de::DeserializeOwned;
 
 use super::Problem;
 
@@ -20,6 +22,27 @@ const DRAIN_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// How long a whole body may take: a webhook is small, and a slow one holds a connection.
 const READ_TIME_MAX: Duration = Duration::from_secs(15);
+
+/// Largest body of the admin API, bytes: its questions are a few fields.
+const ADMIN_BODY_MAX: usize = 64 * 1024;
+
+/// The JSON body of an admin request; none at all counts as `{}`. Whatever content type it names:
+/// `curl -d` names the wrong one, and a browser that is led here has no token.
+pub(super) struct Sent<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Sent<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let (parts, body) = request.into_parts();
+        let bytes = read(&parts.headers, body, ADMIN_BODY_MAX).await?;
+        let text: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
+        serde_json::from_slice(text).map(Self).map_err(|error| {
+            let detail = format!("the body is not the JSON that is taken here: {error}");
+            Problem::new(StatusCode::BAD_REQUEST, detail)
+        })
+    }
+}
 
 /// Reads at most `limit` bytes.
 ///

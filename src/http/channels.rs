@@ -14,7 +14,7 @@ use super::{Doors, Problem, page};
 #[serde(deny_unknown_fields)]
 pub(super) struct ChannelQuery {
     organization: Option<String>,
-    limit: Option<u32>,
+    limit: Option<String>,
     cursor: Option<String>,
 }
 
@@ -25,7 +25,7 @@ pub(super) async fn channels(
     query: Result<Query<ChannelQuery>, QueryRejection>,
 ) -> Result<Json<Value>, Problem> {
     let Query(query) = query.map_err(|error| bad_query(&error))?;
-    let limit = page::limit(query.limit)?;
+    let limit = page::limit(query.limit.as_deref())?;
     let after = page::cursor(query.cursor.as_deref())?.unwrap_or(0);
     let all = doors
         .engine

@@ -3,30 +3,41 @@
 //! Deliberately absent: decisions. `http` puts things in, asks the engine, and reads. No admin
 //! path answers on the public door.
 
+mod actions;
 mod admin;
+mod audit;
 mod bearer;
 mod body;
 mod channels;
+mod deliveries;
 mod health;
 mod join;
 pub mod listen;
+mod lockout;
+mod metrics;
 mod page;
+mod pause;
 mod people;
 mod problem;
+mod routes;
 mod runs;
 mod throttle;
+mod tokens;
 mod verbs;
 mod webhook;
 
 use std::sync::Arc;
 
 use axum::Router;
+use axum::http::Method;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
 
 use crate::clock::Clock;
 use crate::domain::Secret;
 use crate::engine::Engine;
 
+pub use bearer::Keeper;
 pub use problem::Problem;
 
 /// What both doors need.
@@ -42,6 +53,8 @@ pub struct Doors {
     pub queue_limit: i64,
     /// `admin.bootstrap_token`, role operator.
     pub bootstrap_token: Secret,
+    /// What the admin door remembers between requests.
+    pub keeper: Arc<Keeper>,
 }
 
 /// The public door: webhooks, join pages and health.
@@ -53,39 +66,36 @@ pub fn public(doors: Doors) -> Router {
         .merge(join::routes(&doors))
         .method_not_allowed_fallback(problem::wrong_method)
         .fallback(problem::nothing_here)
+        .layer(from_fn(problem::everywhere))
         .with_state(doors)
 }
 
-/// The admin door: everything under `/api/v1`, with a bearer token.
+/// Where the admin API is.
+const API: &str = "/api/v1";
+
+/// The admin door: everything under `/api/v1`, and the metrics, with a bearer token.
 pub fn admin(doors: Doors) -> Router {
-    let api = Router::new()
-        .route("/status", get(admin::status))
-        .route("/resync", post(admin::resync))
-        .route("/memberships", get(admin::memberships))
-        .route("/memberships/adopt", post(verbs::adopt_all))
-        .route("/memberships/{id}", get(admin::membership))
-        .route("/channels", get(channels::channels))
-        .route("/people", get(people::people))
-        .route("/people/{id}", get(people::person))
-        .route("/people/{id}/confirm-home", post(people::confirm_home))
-        .route("/limits", get(people::all_limits))
-        .route("/compliance", get(people::compliance))
-        .route("/conflicts", get(people::conflicts))
-        .route("/memberships/{id}/{verb}", post(verbs::order))
-        .route("/organizations/{id}/approve-downgrade", post(verbs::approve_downgrade))
-        .route("/organizations/{id}/poll-plan", post(verbs::poll_plan))
-        .route("/deliveries", get(admin::deliveries))
-        .route("/deliveries/{id}", get(admin::delivery))
-        .route("/runs", get(runs::runs))
-        .route("/runs/{id}", get(runs::run))
-        .route("/runs/{id}/plan", get(runs::plan))
-        .route("/runs/{id}/approve", post(runs::approve))
+    let register = |routes: Vec<routes::Route>| {
+        let routes = routes.into_iter();
+        routes.fold(Router::new(), |router, route| router.route(route.path, route.answer))
+    };
+    let lock = || from_fn_with_state(doors.clone(), bearer::required);
+    let api = register(routes::api())
         .method_not_allowed_fallback(problem::wrong_method)
         .fallback(problem::nothing_here)
-        .layer(axum::middleware::from_fn_with_state(doors.clone(), bearer::required));
-    Router::new()
-        .nest("/api/v1", api)
+        .layer(lock());
+    register(routes::beside())
+        .route_layer(lock())
+        .nest(API, api)
         .method_not_allowed_fallback(problem::wrong_method)
         .fallback(problem::nothing_here)
+        .layer(from_fn(problem::everywhere))
         .with_state(doors)
+}
+
+/// Every address of the admin door with its method: for tests, which demand an answer of each.
+pub fn admin_routes() -> Vec<(Method, String)> {
+    let api = routes::api().into_iter().map(|route| (route.method, format!("{API}{}", route.path)));
+    let beside = routes::beside().into_iter();
+    api.chain(beside.map(|route| (route.method, route.path.to_owned()))).collect()
 }

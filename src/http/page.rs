@@ -15,12 +15,13 @@ const LIMIT_DEFAULT: u32 = 50;
 const LIMIT_MAX: u32 = 200;
 
 /// Checks a `limit`.
-pub(super) fn limit(asked: Option<u32>) -> Result<u32, Problem> {
-    match asked {
-        None => Ok(LIMIT_DEFAULT),
-        Some(limit @ 1..=LIMIT_MAX) => Ok(limit),
-        Some(_) => Err(Problem::new(StatusCode::BAD_REQUEST, "limit is a number from 1 to 200")),
-    }
+pub(super) fn limit(asked: Option<&str>) -> Result<u32, Problem> {
+    let Some(text) = asked else { return Ok(LIMIT_DEFAULT) };
+    let limit = text.parse().ok().filter(|limit| (1..=LIMIT_MAX).contains(limit));
+    limit.ok_or_else(|| {
+        let detail = format!("limit is a number from 1 to {LIMIT_MAX}");
+        Problem::new(StatusCode::BAD_REQUEST, detail)
+    })
 }
 
 /// Reads a `cursor` back to the row id it stands for.
@@ -36,18 +37,29 @@ pub(super) fn cursor(asked: Option<&str>) -> Result<Option<i64>, Problem> {
         })
 }
 
-/// Wraps the rows of a page: one more than `limit` was read if there is a next page.
-pub(super) fn wrap<T: Serialize>(mut rows: Vec<T>, limit: u32, id: impl Fn(&T) -> i64) -> Value {
+/// Cuts the rows of a page: one more than `limit` was read if there is a next page, whose cursor is
+/// then answered too.
+pub(super) fn cut<T>(
+    mut rows: Vec<T>,
+    limit: u32,
+    id: impl Fn(&T) -> i64,
+) -> (Vec<T>, Option<String>) {
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let more = rows.len() > limit;
     rows.truncate(limit);
     let next = rows.last().filter(|_| more).map(|row| URL_SAFE_NO_PAD.encode(id(row).to_string()));
+    (rows, next)
+}
+
+/// [`cut`], as every list answers.
+pub(super) fn wrap<T: Serialize>(rows: Vec<T>, limit: u32, id: impl Fn(&T) -> i64) -> Value {
+    let (rows, next) = cut(rows, limit, id);
     json!({ "items": rows, "next_cursor": next })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{cursor, wrap};
+    use super::{LIMIT_DEFAULT, LIMIT_MAX, cursor, limit, wrap};
 
     #[test]
     fn a_cursor_reads_back_and_a_made_up_one_is_refused() {
@@ -56,5 +68,15 @@ mod tests {
         assert_eq!(cursor(page["next_cursor"].as_str()), Ok(Some(2)));
         assert!(cursor(Some("nonsense!")).is_err());
         assert!(wrap(vec![1_i64], 2, |row| *row)["next_cursor"].is_null());
+    }
+
+    #[test]
+    fn a_limit_is_within_its_range_or_refused_with_it() {
+        assert_eq!(limit(None), Ok(LIMIT_DEFAULT));
+        assert_eq!(limit(Some("200")), Ok(LIMIT_MAX));
+        for wrong in ["0", "201", "-1", "", "many", "99999999999", "1.5"] {
+            let refused = format!("{:?}", limit(Some(wrong)));
+            assert!(refused.contains("from 1 to 200"), "{wrong}: {refused}");
+        }
     }
 }

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::admin::{Answer, bad_query, shown, store};
+use super::bearer::By;
 use super::{Doors, Problem, page};
 use crate::engine::{
     Confirmed, Found, PersonLine, PersonView, limits, not_applicable, surface_only,
@@ -40,9 +41,10 @@ pub(super) async fn person(
 /// `POST /api/v1/people/{id}/confirm-home`
 pub(super) async fn confirm_home(
     State(doors): State<Doors>,
+    By(by): By,
     Path(id): Path<String>,
 ) -> Answer<Json<PersonView>> {
-    match doors.engine.confirm_home(&id).await.map_err(store)? {
+    match doors.engine.confirm_home(&id, &by).await.map_err(store)? {
         Found::One(Confirmed::Accepted(person)) => Ok(Json(*person)),
         Found::One(Confirmed::Disputed(why)) => Err(Problem::new(StatusCode::CONFLICT, why)),
         Found::Nobody => Err(nobody()),
@@ -55,7 +57,7 @@ pub(super) async fn confirm_home(
 #[serde(deny_unknown_fields)]
 pub(super) struct PeopleQuery {
     q: Option<String>,
-    limit: Option<u32>,
+    limit: Option<String>,
     cursor: Option<String>,
 }
 
@@ -65,7 +67,7 @@ pub(super) async fn people(
     query: Result<Query<PeopleQuery>, QueryRejection>,
 ) -> Answer<Json<Value>> {
     let Query(query) = query.map_err(|error| bad_query(&error))?;
-    let limit = page::limit(query.limit)?;
+    let limit = page::limit(query.limit.as_deref())?;
     let after = page::cursor(query.cursor.as_deref())?;
     let rows = doors.engine.people(query.q, after, limit + 1).await.map_err(store)?;
     Ok(Json(page::wrap(rows, limit, PersonLine::row)))
@@ -80,7 +82,7 @@ pub(super) async fn all_limits() -> Json<Value> {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PageQuery {
-    limit: Option<u32>,
+    limit: Option<String>,
     cursor: Option<String>,
 }
 
@@ -89,7 +91,7 @@ pub(super) struct PageQuery {
 #[serde(deny_unknown_fields)]
 pub(super) struct ListQuery {
     organization: Option<String>,
-    limit: Option<u32>,
+    limit: Option<String>,
     cursor: Option<String>,
 }
 
@@ -99,7 +101,7 @@ pub(super) async fn compliance(
     query: Result<Query<ListQuery>, QueryRejection>,
 ) -> Answer<Json<Value>> {
     let Query(query) = query.map_err(|error| bad_query(&error))?;
-    let limit = page::limit(query.limit)?;
+    let limit = page::limit(query.limit.as_deref())?;
     let after = page::cursor(query.cursor.as_deref())?;
     let rows = doors
         .engine
@@ -130,7 +132,7 @@ pub(super) async fn conflicts(
     query: Result<Query<PageQuery>, QueryRejection>,
 ) -> Answer<Json<Value>> {
     let Query(query) = query.map_err(|error| bad_query(&error))?;
-    let limit = page::limit(query.limit)?;
+    let limit = page::limit(query.limit.as_deref())?;
     let after = page::cursor(query.cursor.as_deref())?;
     let rows = doors.engine.conflicts(after, limit + 1).await.map_err(store)?;
     let rows =

@@ -1,7 +1,6 @@
 //! The admin API's part on runs: lists, plans, dry runs, and approving what is held.
 
 use axum::Json;
-use axum::body::Bytes;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
@@ -9,13 +8,12 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::admin::{Answer, bad_query, store};
+use super::bearer::By;
+use super::body::Sent;
 use super::{Doors, Problem, page};
 use crate::domain::RunId;
 use crate::domain::run::RunState;
 use crate::engine::{Asked, NotApproved, NotPlanned, RunView, RunsAsked};
-
-/// Who approves, for the audit.
-const OPERATOR: &str = "operator";
 
 fn missing() -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "there is no such run")
@@ -27,7 +25,7 @@ fn missing() -> Problem {
 pub(super) struct RunQuery {
     organization: Option<String>,
     state: Option<String>,
-    limit: Option<u32>,
+    limit: Option<String>,
     cursor: Option<String>,
 }
 
@@ -37,7 +35,7 @@ pub(super) async fn runs(
     query: Result<Query<RunQuery>, QueryRejection>,
 ) -> Answer<Json<Value>> {
     let Query(query) = query.map_err(|error| bad_query(&error))?;
-    let limit = page::limit(query.limit)?;
+    let limit = page::limit(query.limit.as_deref())?;
     let state = match query.state.as_deref() {
         None => None,
         Some(word) => Some(RunState::from_word(word).ok_or_else(|| {
@@ -103,7 +101,7 @@ pub(super) async fn dry(doors: &Doors, asked: &Asked) -> Answer<Json<Value>> {
 /// The body of an approval.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Approval {
+pub(super) struct Approval {
     checksum: String,
 }
 
@@ -112,15 +110,11 @@ struct Approval {
 pub(super) async fn approve(
     State(doors): State<Doors>,
     Path(id): Path<String>,
-    body: Bytes,
+    By(by): By,
+    Sent(approval): Sent<Approval>,
 ) -> Answer<Json<Value>> {
-    let approval: Approval = serde_json::from_slice(&body).map_err(|error| {
-        let form = "{\"checksum\"}, the checksum of the run";
-        Problem::new(StatusCode::BAD_REQUEST, format!("the body is not {form}: {error}"))
-    })?;
     let id: RunId = id.parse().map_err(|_| missing())?;
-    let approved =
-        doors.engine.approve(id, &approval.checksum, OPERATOR).await.map_err(not_approved)?;
+    let approved = doors.engine.approve(id, &approval.checksum, &by).await.map_err(not_approved)?;
     Ok(Json(json!({
         "run_id": approved.run.to_string(),
         "state": approved.state.as_str(),

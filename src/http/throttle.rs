@@ -49,6 +49,11 @@ impl Client {
         }
     }
 
+    /// The peer itself, whomever it names.
+    pub(super) fn at(peer: Peer) -> Self {
+        peer.0.map_or(Self::Local, Self::address)
+    }
+
     fn address(address: IpAddr) -> Self {
         Self::Address(match address.to_canonical() {
             IpAddr::V6(address) => {

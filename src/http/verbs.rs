@@ -9,20 +9,12 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Doors, Problem, admin};
+use super::admin::{self, Answer, refused};
+use super::bearer::By;
+use super::body::Sent;
+use super::{Doors, Problem};
 use crate::domain::{MembershipId, Verb};
 use crate::engine::{Ordered, Refused};
-
-type Answer<T> = Result<T, Problem>;
-
-fn problem(refused: Refused) -> Problem {
-    match refused {
-        Refused::Missing(_) => Problem::new(StatusCode::NOT_FOUND, refused.to_string()),
-        Refused::Forbidden(why) => Problem::new(StatusCode::CONFLICT, why),
-        Refused::Outside(failure) => Problem::new(StatusCode::BAD_GATEWAY, failure.to_string()),
-        Refused::Store(error) => Problem::store(&error),
-    }
-}
 
 /// Whether to carry it out.
 #[derive(Debug, Deserialize)]
@@ -36,6 +28,7 @@ pub(super) struct How {
 /// With `?dry_run=true` nothing is done: 200 if it may be, 409 if not.
 pub(super) async fn order(
     State(doors): State<Doors>,
+    By(by): By,
     Path((id, verb)): Path<(String, String)>,
     how: Result<Query<How>, axum::extract::rejection::QueryRejection>,
 ) -> Answer<Response> {
@@ -44,8 +37,8 @@ pub(super) async fn order(
         let words: Vec<_> = Verb::ALL.iter().map(|verb| verb.as_str()).collect();
         Problem::new(StatusCode::NOT_FOUND, format!("a verb is one of {}", words.join(", ")))
     })?;
-    let id: MembershipId = id.parse().map_err(|_| problem(Refused::Missing("membership")))?;
-    Ok(match doors.engine.order(id, verb, how.dry_run).await.map_err(problem)? {
+    let id: MembershipId = id.parse().map_err(|_| refused(Refused::Missing("membership")))?;
+    Ok(match doors.engine.order(id, verb, how.dry_run, &by).await.map_err(refused)? {
         Ordered::Queued(action) => {
             let body = json!({ "membership": id.to_string(), "action_id": action.to_string() });
             (StatusCode::ACCEPTED, Json(body)).into_response()
@@ -57,38 +50,37 @@ pub(super) async fn order(
 /// The body of `adopt` for a whole organization.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Whole {
+pub(super) struct Whole {
     organization: String,
 }
 
 /// `POST /api/v1/memberships/adopt`
 pub(super) async fn adopt_all(
     State(doors): State<Doors>,
-    body: axum::body::Bytes,
+    By(by): By,
+    Sent(whole): Sent<Whole>,
 ) -> Answer<Json<serde_json::Value>> {
-    let whole: Whole = serde_json::from_slice(&body).map_err(|error| {
-        let form = "{\"organization\"}";
-        Problem::new(StatusCode::BAD_REQUEST, format!("the body is not {form}: {error}"))
-    })?;
-    let adopted = doors.engine.adopt_all(&whole.organization).await.map_err(problem)?;
+    let adopted = doors.engine.adopt_all(&whole.organization, &by).await.map_err(refused)?;
     Ok(Json(json!({ "organization": whole.organization, "adopted": adopted })))
 }
 
 /// `POST /api/v1/organizations/{id}/approve-downgrade`: 202 with the run that carries it out.
 pub(super) async fn approve_downgrade(
     State(doors): State<Doors>,
+    By(by): By,
     Path(id): Path<String>,
 ) -> Answer<(StatusCode, Json<serde_json::Value>)> {
-    let requested = doors.engine.approve_downgrade(&id).await.map_err(problem)?;
+    let requested = doors.engine.approve_downgrade(&id, &by).await.map_err(refused)?;
     Ok((StatusCode::ACCEPTED, Json(json!({ "run_id": requested.run.to_string() }))))
 }
 
 /// `POST /api/v1/organizations/{id}/poll-plan`: reads CRM's licence details now.
 pub(super) async fn poll_plan(
     State(doors): State<Doors>,
+    By(by): By,
     Path(id): Path<String>,
 ) -> Answer<Json<serde_json::Value>> {
-    let polled = doors.engine.poll_plan_now(&id).await.map_err(problem)?;
+    let polled = doors.engine.poll_plan_now(&id, &by).await.map_err(refused)?;
     Ok(Json(json!({
         "crm_says": polled.says.as_str(),
         "subscription": polled.subscription.as_str(),

@@ -7,6 +7,7 @@
 pub mod access;
 pub mod alarm;
 pub mod channels;
+pub mod csv;
 pub mod digest;
 pub mod event;
 pub mod guard;

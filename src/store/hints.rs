@@ -244,3 +244,12 @@ pub fn open(tx: &Tx<'_>) -> Result<(i64, i64), StoreError> {
         .prepare_cached("SELECT count(*), coalesce(sum(looks > 0), 0) FROM hints")?
         .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?)
 }
+
+/// When the oldest hint of each organization came.
+pub fn oldest(tx: &Tx<'_>) -> Result<Vec<(String, Timestamp)>, StoreError> {
+    let mut statement = tx
+        .sql()
+        .prepare_cached("SELECT organization, min(first_at) FROM hints GROUP BY organization")?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, Timestamp(row.get(1)?))))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}

@@ -3,7 +3,7 @@
 use rusqlite::{OptionalExtension, Row, params};
 use serde::Serialize;
 
-use super::{StoreError, Tx};
+use super::{StoreError, Tx, counters};
 use crate::domain::{DeliveryId, DeliveryStatus, OrgId, Timestamp};
 
 /// Refused requests kept for the log, newest first; they carry no body.
@@ -70,10 +70,10 @@ pub fn store(tx: &Tx<'_>, new: &NewDelivery, now: Timestamp) -> Result<Stored, S
             |row| Ok((row.get(0)?, row.get(1)?)),
         )?;
     if repeats > 0 {
-        count(tx, "duplicate", 1)?;
+        counters::add(tx, "duplicate", 1)?;
         return Ok(Stored::Duplicate(DeliveryId(id)));
     }
-    count(tx, new.status.as_str(), 1)?;
+    counters::add(tx, new.status.as_str(), 1)?;
     Ok(Stored::New(DeliveryId(id)))
 }
 
@@ -102,10 +102,14 @@ pub struct DeliveryView {
     pub repeats: i64,
     /// RFC 3339.
     pub last_repeat_at: Option<String>,
+    /// How often an operator had it read again.
+    pub replays: i64,
+    /// RFC 3339.
+    pub last_replay_at: Option<String>,
 }
 
 const VIEW: &str = "id, source, key_id, event_id, event_type, organization, status, detail, \
-                    received_at, repeats, last_repeat_at";
+                    received_at, repeats, last_repeat_at, replays, last_replay_at";
 
 fn view(row: &Row<'_>) -> rusqlite::Result<DeliveryView> {
     Ok(DeliveryView {
@@ -120,22 +124,95 @@ fn view(row: &Row<'_>) -> rusqlite::Result<DeliveryView> {
         received_at: Timestamp(row.get(8)?).to_rfc3339(),
         repeats: row.get(9)?,
         last_repeat_at: row.get::<_, Option<i64>>(10)?.map(|at| Timestamp(at).to_rfc3339()),
+        replays: row.get(11)?,
+        last_replay_at: row.get::<_, Option<i64>>(12)?.map(|at| Timestamp(at).to_rfc3339()),
     })
 }
 
-/// A page of deliveries, newest first: those with an id below `before`, filtered by event id.
-pub fn list(
-    tx: &Tx<'_>,
-    event_id: Option<&str>,
-    before: Option<i64>,
-    limit: u32,
-) -> Result<Vec<DeliveryView>, StoreError> {
+/// Which deliveries a list shows.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Only this event.
+    pub event_id: Option<String>,
+    /// Only of this source.
+    pub source: Option<String>,
+    /// Only those that were answered so.
+    pub status: Option<DeliveryStatus>,
+    /// Only those with a lower id.
+    pub before: Option<i64>,
+}
+
+/// A page of deliveries, newest first.
+pub fn list(tx: &Tx<'_>, filter: &Filter, limit: u32) -> Result<Vec<DeliveryView>, StoreError> {
+    // Asked for an event, SQLite has an index; a term that may be absent would hide it.
+    let event = if filter.event_id.is_some() { "event_id = ?1" } else { "?1 IS NULL" };
     let mut statement = tx.sql().prepare_cached(&format!(
         "SELECT {VIEW} FROM deliveries
-         WHERE (?1 IS NULL OR event_id = ?1) AND id < ?2 ORDER BY id DESC LIMIT ?3"
+         WHERE {event} AND (?2 IS NULL OR source = ?2) AND (?3 IS NULL OR status = ?3)
+           AND id < ?4 ORDER BY id DESC LIMIT ?5"
     ))?;
-    let rows = statement.query_map(params![event_id, before.unwrap_or(i64::MAX), limit], view)?;
+    let rows = statement.query_map(
+        params![
+            filter.event_id,
+            filter.source,
+            filter.status.map(DeliveryStatus::as_str),
+            filter.before.unwrap_or(i64::MAX),
+            limit
+        ],
+        view,
+    )?;
     Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// A delivery as it came, to be read again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// The source's name.
+    pub source: String,
+    /// The raw body.
+    pub body: Vec<u8>,
+    /// When it came.
+    pub received_at: Timestamp,
+}
+
+/// What is kept of a delivery.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// All of it.
+    Kept(Kept),
+    /// Nothing any more: it is older than `store.keep_days`.
+    Forgotten,
+    /// There was none.
+    Never,
+}
+
+/// The delivery as it came. Ids grow, and the newest row always stays, so a lower one is one that
+/// was forgotten.
+pub fn kept(tx: &Tx<'_>, id: DeliveryId) -> Result<Found, StoreError> {
+    let row = tx
+        .sql()
+        .prepare_cached("SELECT source, body, received_at FROM deliveries WHERE id = ?1")?
+        .query_row([id.0], |row| {
+            Ok(Kept { source: row.get(0)?, body: row.get(1)?, received_at: Timestamp(row.get(2)?) })
+        })
+        .optional()?;
+    if let Some(kept) = row {
+        return Ok(Found::Kept(kept));
+    }
+    let first: Option<i64> =
+        tx.sql().query_row("SELECT min(id) FROM deliveries", [], |row| row.get(0))?;
+    let was = id.0 > 0 && first.is_some_and(|first| id.0 < first);
+    Ok(if was { Found::Forgotten } else { Found::Never })
+}
+
+/// Counts a replay.
+pub fn replayed(tx: &Tx<'_>, id: DeliveryId, now: Timestamp) -> Result<(), StoreError> {
+    tx.sql()
+        .prepare_cached(
+            "UPDATE deliveries SET replays = replays + 1, last_replay_at = ?2 WHERE id = ?1",
+        )?
+        .execute([id.0, now.millis()])?;
+    Ok(())
 }
 
 /// One delivery with its body as text (lossy where it is not UTF-8).
@@ -144,7 +221,7 @@ pub fn get(tx: &Tx<'_>, id: DeliveryId) -> Result<Option<(DeliveryView, String)>
         .sql()
         .prepare_cached(&format!("SELECT {VIEW}, body FROM deliveries WHERE id = ?1"))?
         .query_row([id.0], |row| {
-            let body: Vec<u8> = row.get(11)?;
+            let body: Vec<u8> = row.get(13)?;
             Ok((view(row)?, String::from_utf8_lossy(&body).into_owned()))
         })
         .optional()?)
@@ -177,22 +254,17 @@ pub fn reject(tx: &Tx<'_>, rejected: &[Rejected], uncounted: u32) -> Result<(), 
             .execute(params![one.at.millis(), one.source, one.status, one.kind, one.detail])?;
     }
     let all = i64::try_from(rejected.len()).unwrap_or(i64::MAX).saturating_add(uncounted.into());
-    count(tx, "rejected", all)?;
+    counters::add(tx, "rejected", all)?;
+    for one in rejected {
+        counters::add(tx, &format!("rejected/{}", one.kind), 1)?;
+    }
+    if uncounted > 0 {
+        counters::add(tx, "rejected/flood", uncounted.into())?;
+    }
     tx.sql().execute(
         "DELETE FROM rejections WHERE id <= (SELECT max(id) FROM rejections) - ?1",
         [REJECTIONS_KEPT],
     )?;
-    Ok(())
-}
-
-/// Counted as they come, so that asking costs no scan.
-fn count(tx: &Tx<'_>, name: &str, more: i64) -> Result<(), StoreError> {
-    tx.sql()
-        .prepare_cached(
-            "INSERT INTO counters(name, value) VALUES (?1, ?2)
-             ON CONFLICT(name) DO UPDATE SET value = value + excluded.value",
-        )?
-        .execute(params![name, more])?;
     Ok(())
 }
 
@@ -211,18 +283,10 @@ pub struct Tally {
 
 /// Counts the deliveries.
 pub fn tally(tx: &Tx<'_>) -> Result<Tally, StoreError> {
-    let value = |name: &str| -> Result<i64, StoreError> {
-        Ok(tx
-            .sql()
-            .prepare_cached("SELECT value FROM counters WHERE name = ?1")?
-            .query_row([name], |row| row.get(0))
-            .optional()?
-            .unwrap_or(0))
-    };
     Ok(Tally {
-        accepted: value("accepted")?,
-        duplicate: value("duplicate")?,
-        ignored: value("ignored")?,
-        rejected: value("rejected")?,
+        accepted: counters::value(tx, "accepted")?,
+        duplicate: counters::value(tx, "duplicate")?,
+        ignored: counters::value(tx, "ignored")?,
+        rejected: counters::value(tx, "rejected")?,
     })
 }

@@ -4,12 +4,13 @@
 
 use rusqlite::{OptionalExtension, params};
 
-use super::{StoreError, Tx};
+use super::{StoreError, Tx, counters};
 use crate::domain::budget::{Budget, Group};
 use crate::domain::{Secret, Timestamp};
 
 /// Records one call of a group.
 pub fn call(tx: &Tx<'_>, credential: &str, group: Group, at: Timestamp) -> Result<(), StoreError> {
+    counters::add(tx, &format!("call/{}", group.as_str()), 1)?;
     tx.sql()
         .prepare_cached("INSERT INTO budget_calls(credential, group_word, at) VALUES (?1, ?2, ?3)")?
         .execute(params![credential, group.as_str(), at.millis()])?;
@@ -33,6 +34,7 @@ pub fn lock(
     group: Group,
     until: Timestamp,
 ) -> Result<(), StoreError> {
+    counters::add(tx, &format!("lock/{}", group.as_str()), 1)?;
     tx.sql()
         .prepare_cached(
             "INSERT INTO budget_locks(credential, group_word, until) VALUES (?1, ?2, ?3)

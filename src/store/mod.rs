@@ -7,6 +7,7 @@
 pub mod audit;
 pub mod boots;
 pub mod channels;
+pub mod counters;
 pub mod digest;
 pub mod guests;
 pub mod hints;
@@ -18,6 +19,7 @@ pub mod looks;
 pub mod manners;
 pub mod orgs;
 pub mod outbox;
+pub mod pauses;
 pub mod people;
 pub mod plans;
 pub mod prune;
@@ -27,6 +29,7 @@ mod schema;
 #[cfg(test)]
 mod tests;
 pub mod ticks;
+pub mod tokens;
 pub mod told;
 pub mod watches;
 mod writer;

@@ -14,9 +14,11 @@ const CHUNK: i64 = 2_000;
 pub fn chunk(tx: &Tx<'_>, older_than: Timestamp) -> Result<bool, StoreError> {
     let mut more = false;
     for statement in [
-        // Ids grow with time, so the oldest rows come first without an index of their own.
+        // Ids grow with time, so the oldest rows come first without an index of their own. The newest
+        // stays, so that no id is given twice.
         "DELETE FROM deliveries WHERE received_at < ?1 AND id IN
-           (SELECT id FROM deliveries ORDER BY id LIMIT ?2)",
+           (SELECT id FROM deliveries ORDER BY id LIMIT ?2)
+           AND id < (SELECT max(id) FROM deliveries)",
         "DELETE FROM actions WHERE id IN
            (SELECT id FROM actions WHERE finished_at < ?1 AND state IN ('done', 'superseded')
             ORDER BY finished_at LIMIT ?2)",

@@ -3,7 +3,7 @@
 
 use rusqlite::{OptionalExtension, Row, params};
 
-use super::{StoreError, Tx};
+use super::{StoreError, Tx, counters};
 use crate::domain::run::{RunState, Trigger};
 use crate::domain::{BootId, OrgId, RunId, Timestamp};
 
@@ -206,6 +206,9 @@ pub fn is_held(tx: &Tx<'_>, id: RunId, boot: BootId) -> Result<bool, StoreError>
 
 /// Writes how far the run is.
 pub fn note(tx: &Tx<'_>, id: RunId, note: &Note, now: Timestamp) -> Result<(), StoreError> {
+    if note.state.is_final() {
+        counters::add(tx, &format!("run/{}", note.state), 1)?;
+    }
     tx.sql().execute(
         "UPDATE runs SET state = ?2, counts = ?3, held = ?4, error = ?5, finished_at = ?6
          WHERE id = ?1",
@@ -313,19 +316,46 @@ pub fn list(tx: &Tx<'_>, filter: &Filter, limit: u32) -> Result<Vec<Run>, StoreE
 /// Ends the runs whose every action was tried once, or is parked, superseded or dead. Letters and
 /// notices are not waited for. Answers how many ended.
 pub fn finish_applied(tx: &Tx<'_>, now: Timestamp) -> Result<usize, StoreError> {
-    Ok(tx
+    let mut finish = tx.sql().prepare_cached(
+        "UPDATE runs SET finished_at = ?1, state = CASE WHEN EXISTS
+           (SELECT 1 FROM actions WHERE run_id = runs.id AND state IN ('parked', 'dead'))
+           OR EXISTS (SELECT 1 FROM actions WHERE run_id = runs.id AND state = 'waiting'
+                      AND lane IN ('access', 'licence', 'channel'))
+           THEN 'degraded' ELSE 'done' END
+         WHERE state = 'applying' AND organization IS NOT NULL AND NOT EXISTS
+           (SELECT 1 FROM actions WHERE run_id = runs.id AND state = 'waiting'
+              AND lane IN ('access', 'licence', 'channel') AND (claims = 0 OR boot IS NOT NULL))
+         RETURNING state",
+    )?;
+    let ended: Vec<String> =
+        finish.query_map([now.millis()], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    for state in &ended {
+        counters::add(tx, &format!("run/{state}"), 1)?;
+    }
+    Ok(ended.len())
+}
+
+/// When a run over the whole organization last ended well: everything was read, and whatever was
+/// planned from it was tried or waits for approval.
+pub fn last_good(tx: &Tx<'_>, organization: &OrgId) -> Result<Option<Timestamp>, StoreError> {
+    let at: Option<i64> = tx
         .sql()
         .prepare_cached(
-            "UPDATE runs SET finished_at = ?1, state = CASE WHEN EXISTS
-               (SELECT 1 FROM actions WHERE run_id = runs.id AND state IN ('parked', 'dead'))
-               OR EXISTS (SELECT 1 FROM actions WHERE run_id = runs.id AND state = 'waiting'
-                          AND lane IN ('access', 'licence', 'channel'))
-               THEN 'degraded' ELSE 'done' END
-             WHERE state = 'applying' AND organization IS NOT NULL AND NOT EXISTS
-               (SELECT 1 FROM actions WHERE run_id = runs.id AND state = 'waiting'
-                  AND lane IN ('access', 'licence', 'channel') AND (claims = 0 OR boot IS NOT NULL))",
+            "SELECT max(finished_at) FROM runs WHERE organization = ?1 AND person IS NULL
+               AND state IN ('done', 'degraded', 'held')",
         )?
-        .execute([now.millis()])?)
+        .query_row([organization.as_str()], |row| row.get(0))?;
+    Ok(at.map(Timestamp))
+}
+
+/// Runs that are not finished, by state.
+pub fn open_by_state(tx: &Tx<'_>) -> Result<Vec<(String, i64)>, StoreError> {
+    let mut statement = tx.sql().prepare_cached(
+        "SELECT state, count(*) FROM runs WHERE organization IS NOT NULL
+           AND state IN ('queued', 'reading', 'applying') GROUP BY state",
+    )?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// The run with this id.

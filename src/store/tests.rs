@@ -124,7 +124,7 @@ async fn a_failed_closure_undoes_itself_and_nobody_else() {
     assert!(good.is_ok());
     assert!(matches!(bad, Err(StoreError::Unreadable(_))));
     assert!(matches!(panics, Err(StoreError::Gone)));
-    let left = rig.store.read(|tx| inbox::list(tx, None, None, 10)).await.unwrap();
+    let left = rig.store.read(|tx| inbox::list(tx, &inbox::Filter::default(), 10)).await.unwrap();
     assert_eq!(left.len(), 1);
     rig.store.ping().await.unwrap();
 }

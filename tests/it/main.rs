@@ -5,6 +5,8 @@
 
 // In this process, with the clock moved by hand.
 mod admin;
+mod admin_lists;
+mod admin_table;
 mod approve;
 mod browser;
 mod burst;
@@ -40,6 +42,7 @@ mod licences;
 mod limits;
 mod modes;
 mod pages;
+mod pause;
 mod people;
 mod plan;
 mod plans;
@@ -56,6 +59,7 @@ mod way;
 // The built binary as a child, with the system's clock.
 #[path = "support/daemon.rs"]
 mod daemon;
+mod daemon_admin;
 mod daemon_bodies;
 mod daemon_commands;
 mod daemon_crash;

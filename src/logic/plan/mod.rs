@@ -326,6 +326,8 @@ fn not_in_cliq(
         return keep(row, Verdict::Unconfirmed);
     }
     match row.state {
+        // Released by an operator before it was done: not taken up again but by an operator.
+        State::Wanted if !row.is_owned() => return keep(row, Verdict::NotOurs),
         State::Wanted => {}
         // One read that does not show a restricted person is no reason to invite them anew.
         State::RemovalStaged if !complete => {
@@ -340,10 +342,10 @@ fn not_in_cliq(
                 renew(&mut row);
                 row.cliq_id = None;
                 row.restricted_by_bridge = false;
-                // Whatever was there before the bridge is gone; what comes now comes by it (G11).
-                if row.origin == Origin::Present {
-                    row.origin = Origin::Expected;
-                }
+            }
+            // Whatever was there before the bridge is gone; what comes now comes by it (G11).
+            if row.origin == Origin::Present {
+                row.origin = Origin::Expected;
             }
             // Whatever the portal said was of another time.
             row.parked = None;

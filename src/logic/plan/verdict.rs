@@ -239,7 +239,7 @@ impl Verdict {
                 "Deactivated in CRM: block the person in CRM Plus (Admin panel, Users); no API can."
             }
             Self::NotOurs => {
-                "Was there before the bridge: never removed. Adopt it to hand it over."
+                "Not the bridge's: there before it, or released. Left alone; adopt it to hand it over."
             }
             Self::Overtaken => "Something newer is known; the person is looked at again.",
             Self::Succeeded => "Another CRM user is this person now; nothing is taken back.",

@@ -27,6 +27,8 @@ CREATE TABLE deliveries (
   received_at    INTEGER NOT NULL,
   repeats        INTEGER NOT NULL DEFAULT 0,
   last_repeat_at INTEGER,
+  replays        INTEGER NOT NULL DEFAULT 0,
+  last_replay_at INTEGER,
   body           BLOB    NOT NULL
 );
 CREATE INDEX deliveries_event ON deliveries(event_id) WHERE event_id IS NOT NULL;
@@ -286,7 +288,29 @@ CREATE TABLE audit (
   action_id     INTEGER
 );
 CREATE INDEX audit_membership ON audit(membership_id);
-CREATE INDEX audit_at ON audit(organization, at);
+CREATE INDEX audit_organization ON audit(organization);
+
+-- Who may use the admin API, beside the configuration's bootstrap token: SHA-256 of the token only.
+-- A name is free again once its token is revoked.
+CREATE TABLE api_tokens (
+  id           INTEGER PRIMARY KEY,
+  name         TEXT    NOT NULL,
+  hash         BLOB    NOT NULL UNIQUE,
+  role         TEXT    NOT NULL,
+  created_at   INTEGER NOT NULL,
+  created_by   TEXT    NOT NULL,
+  expires_at   INTEGER,
+  last_used_at INTEGER,
+  revoked_at   INTEGER
+);
+CREATE UNIQUE INDEX api_tokens_name ON api_tokens(name) WHERE revoked_at IS NULL;
+
+-- Where an operator lets nothing be written; organization '' is everywhere.
+CREATE TABLE pauses (
+  organization TEXT    PRIMARY KEY,
+  since        INTEGER NOT NULL,
+  by           TEXT    NOT NULL
+) WITHOUT ROWID;
 
 CREATE TABLE organizations (
   id                TEXT PRIMARY KEY,

@@ -4,6 +4,7 @@
 
 use rusqlite::params;
 
+use super::super::pauses::NOT_PAUSED;
 use super::work::{CLAIM_FOR, action};
 use super::{StoreError, Tx};
 use crate::domain::{Action, ActionId, BootId, GuestId, Lane, OrgId, Timestamp};
@@ -22,6 +23,7 @@ pub struct Batch {
 }
 
 /// A channel row that may go: due, or of an earlier boot, and the first of its guest.
+/// The pauses are asked for beside it.
 const DUE: &str = "actions.state = 'waiting' AND actions.lane = ?1 AND actions.organization = ?2
      AND NOT EXISTS (SELECT 1 FROM actions earlier
        WHERE earlier.guest_id = actions.guest_id AND earlier.state = 'waiting'
@@ -37,7 +39,7 @@ pub fn next_batch_due(
         .sql()
         .prepare_cached(&format!(
             "SELECT min(CASE WHEN boot IS NOT NULL AND boot <> ?3 THEN 0 ELSE next_at END)
-             FROM actions WHERE {DUE}"
+             FROM actions WHERE {DUE} AND {NOT_PAUSED}"
         ))?
         .query_row(params![Lane::Channel.as_str(), organization.as_str(), boot.0], |row| {
             row.get(0)
@@ -59,7 +61,7 @@ pub fn next_batch(
     let mut first = tx.sql().prepare_cached(&format!(
         "SELECT guests.channel, actions.operation, guests.part
          FROM actions JOIN guests ON guests.id = actions.guest_id
-         WHERE {DUE} AND {ready}
+         WHERE {DUE} AND {ready} AND {NOT_PAUSED}
          ORDER BY guests.part IS NULL, guests.part, actions.next_at, actions.id LIMIT 1"
     ))?;
     let (lane, org) = (Lane::Channel.as_str(), organization.as_str());
@@ -70,7 +72,7 @@ pub fn next_batch(
     let mut together = tx.sql().prepare_cached(&format!(
         "SELECT actions.id, actions.guest_id
          FROM actions JOIN guests ON guests.id = actions.guest_id
-         WHERE {DUE} AND {ready} AND guests.channel = ?5 AND actions.operation = ?6
+         WHERE {DUE} AND {ready} AND {NOT_PAUSED} AND guests.channel = ?5 AND actions.operation = ?6
            AND guests.part IS ?7
          ORDER BY guests.membership_id, guests.id LIMIT ?8"
     ))?;
@@ -85,17 +87,18 @@ pub fn next_batch(
     Ok(Some(Batch { channel, removes, parted: part.is_some(), rows }))
 }
 
-/// Claims those of the rows that still wait; the others were withdrawn meanwhile.
+/// Claims those of the rows that still wait; the others were withdrawn meanwhile. None while an
+/// operator lets nothing be written.
 pub fn claim_batch(
     tx: &Tx<'_>,
     ids: &[ActionId],
     boot: BootId,
     now: Timestamp,
 ) -> Result<Vec<Action>, StoreError> {
-    let mut claim = tx.sql().prepare_cached(
+    let mut claim = tx.sql().prepare_cached(&format!(
         "UPDATE actions SET boot = ?2, claims = claims + 1, next_at = ?3
-         WHERE id = ?1 AND state = 'waiting' RETURNING *",
-    )?;
+         WHERE id = ?1 AND state = 'waiting' AND {NOT_PAUSED} RETURNING *"
+    ))?;
     let mut claimed = Vec::new();
     for id in ids {
         let until = (now + CLAIM_FOR).millis();

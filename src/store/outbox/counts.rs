@@ -69,6 +69,14 @@ pub fn waiting(tx: &Tx<'_>) -> Result<i64, StoreError> {
         .query_row([], |row| row.get(0))?)
 }
 
+/// Rows that this boot has claimed and whose call has not ended.
+pub fn in_flight(tx: &Tx<'_>, boot: BootId) -> Result<i64, StoreError> {
+    Ok(tx
+        .sql()
+        .prepare_cached("SELECT count(*) FROM actions WHERE state = 'waiting' AND boot = ?1")?
+        .query_row([boot.0], |row| row.get(0))?)
+}
+
 /// Whether a row of the lane waits for this membership.
 pub fn waits(tx: &Tx<'_>, membership: MembershipId, lane: Lane) -> Result<bool, StoreError> {
     Ok(tx

@@ -6,6 +6,7 @@
 
 mod batch;
 mod counts;
+mod look;
 mod queue;
 mod seats;
 mod work;
@@ -14,12 +15,13 @@ pub use batch::{
     Batch, claim_batch, delay_batch, drop_batch, next_batch, next_batch_due, withdraw_guest,
 };
 pub use counts::{
-    Tally, done_by_run, letters_since, moved_since, tally, told_since, waiting, waits,
+    Tally, done_by_run, in_flight, letters_since, moved_since, tally, told_since, waiting, waits,
     waits_for_guest, waits_to,
 };
+pub use look::{Filter, Line, Retry, list, retry};
 pub use queue::{put, rearm, withdraw};
 pub use seats::{InMotion, licences_in_motion, licences_stuck, withdraw_licences};
-pub use work::{Desk, End, cause, claim, next_due, postpone, settle};
+pub use work::{Desk, End, cause, claim, next_due, postpone, put_back, settle};
 
 use super::{StoreError, Tx};
 use crate::domain::{ActionId, DeliveryId, Membership, Operation, OrgId, RunId, Timestamp};

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use rusqlite::{OptionalExtension, Row, params};
 
+use super::super::counters;
+use super::super::pauses::NOT_PAUSED;
 use super::queue::operation;
 use super::{Cause, StoreError, Tx};
 use crate::domain::{
@@ -33,6 +35,9 @@ const COLUMNS: &str = "id, organization, membership_id, guest_id, operation, pay
 const FIRST_IN_LANE: &str = "NOT EXISTS (SELECT 1 FROM actions earlier
      WHERE earlier.membership_id = actions.membership_id AND earlier.lane = actions.lane
        AND earlier.state = 'waiting' AND earlier.id < actions.id)";
+
+/// Counted by operation and outcome in the same transaction as the end itself.
+const COUNTED: &str = "action";
 
 impl Desk {
     /// The rows of the desk; `?3` is the organization of those that have one, so that a long queue
@@ -67,7 +72,7 @@ pub fn next_due(tx: &Tx<'_>, desk: &Desk, boot: BootId) -> Result<Option<Timesta
         .sql()
         .prepare_cached(&format!(
             "SELECT min(CASE WHEN boot IS NOT NULL AND boot <> ?4 THEN 0 ELSE next_at END)
-             FROM actions WHERE {rows} AND {FIRST_IN_LANE}"
+             FROM actions WHERE {rows} AND {FIRST_IN_LANE} AND {NOT_PAUSED}"
         ))?
         .query_row(params![lane, other, organization, boot.0], |row| row.get(0))?;
     Ok(next.map(Timestamp))
@@ -88,6 +93,7 @@ pub fn claim(
             "UPDATE actions SET boot = ?4, claims = claims + 1, next_at = ?6 WHERE id =
                (SELECT id FROM actions WHERE {rows}
                   AND (next_at <= ?5 OR (boot IS NOT NULL AND boot <> ?4)) AND {FIRST_IN_LANE}
+                  AND {NOT_PAUSED}
                 ORDER BY next_at, id LIMIT 1)
              RETURNING {COLUMNS}"
         ))?
@@ -136,6 +142,8 @@ pub(super) fn action(row: &Row<'_>) -> rusqlite::Result<(ActionId, Option<Action
 pub enum End<'a> {
     /// Carried out; the note says how, where that is worth knowing.
     Done(&'a str),
+    /// Ended well without changing anything outside; the note says why.
+    Without(&'a str),
     /// No longer wanted when its turn came.
     Superseded(&'a str),
     /// Refused for good: waits for an operator.
@@ -152,12 +160,22 @@ pub fn settle(
     end: End<'_>,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
-    let (state, code, detail) = match end {
-        End::Done(note) => ("done", None, note),
-        End::Superseded(why) => ("superseded", None, why),
-        End::Parked(code, why) => ("parked", Some(code), why),
-        End::Dead(code, why) => ("dead", Some(code), why),
+    let (state, outcome, code, detail) = match end {
+        End::Done(note) => ("done", "done", None, note),
+        End::Without(note) => ("done", "unchanged", None, note),
+        End::Superseded(why) => ("superseded", "superseded", None, why),
+        End::Parked(code, why) => ("parked", "parked", Some(code), why),
+        End::Dead(code, why) => ("dead", "dead", Some(code), why),
     };
+    // Also of a row that was superseded while it was in flight: outside, it happened.
+    let operation: Option<String> = tx
+        .sql()
+        .prepare_cached("SELECT operation FROM actions WHERE id = ?1")?
+        .query_row([id.0], |row| row.get(0))
+        .optional()?;
+    if let Some(operation) = operation {
+        counters::add(tx, &format!("{COUNTED}/{operation}/{outcome}"), 1)?;
+    }
     let changed = tx
         .sql()
         .prepare_cached(
@@ -183,6 +201,23 @@ pub fn postpone(
              WHERE id = ?1 AND boot = ?2 AND state = 'waiting'",
         )?
         .execute(params![action.id.0, boot.0, at.millis(), i64::from(counts), error])?;
+    Ok(())
+}
+
+/// Puts a claimed row back as it was: nothing was tried.
+pub fn put_back(
+    tx: &Tx<'_>,
+    ids: &[ActionId],
+    boot: BootId,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let mut back = tx.sql().prepare_cached(
+        "UPDATE actions SET next_at = ?3, claims = claims - 1, boot = NULL
+         WHERE id = ?1 AND boot = ?2 AND state = 'waiting'",
+    )?;
+    for id in ids {
+        back.execute(params![id.0, boot.0, now.millis()])?;
+    }
     Ok(())
 }
 
