@@ -18,8 +18,8 @@ use evidence::{Test, tests_of};
 use sentences::{CONFLICTS, FACTS, GAPS, INCIDENTS, RULES, Sentences};
 
 /// The families that are demanded: each of their rules needs a test that asks the sandbox, and the
-/// page has to be fresh. Empty switches both off. With the incidents: `&['R', 'C', 'G', 'I']`.
-const DEMANDED: &[char] = &['R', 'C', 'G'];
+/// page has to be fresh. Empty switches both off.
+const DEMANDED: &[char] = &['R', 'C', 'G', 'I'];
 
 /// Every family that the page shows, in its order. Facts are shown only where a test names them.
 const FAMILIES: [(&str, char, Sentences); 5] = [
