@@ -17,7 +17,7 @@ use super::support::traces::ADMIN;
 use super::support::{Bridge, Journal};
 
 /// Pairs told where the environment does not ask for more: about a minute of processor time.
-const SAMPLE: usize = 20;
+const SAMPLE: usize = 18;
 
 /// What the sample is drawn with.
 const SEED: u64 = 8;
