@@ -23,7 +23,7 @@ use crate::logic::seal::{self, PRINT_BYTES, Print};
 use crate::store::audit::{self, Entry};
 use crate::store::outbox::Cause;
 use crate::store::runs::{self, Prints, Run};
-use crate::store::{StoreError, Tx, orgs};
+use crate::store::{StoreError, Tx, looks, orgs};
 use crate::zoho::Meter;
 
 /// How long a held run can be approved: as long as the guard's window is by default. What is older was
@@ -305,6 +305,9 @@ impl Engine {
                     }
                     bounds.open(approved.is_some());
                     engine.settle_person(tx, &look, &mut bounds)?;
+                    if rearm {
+                        looks::note(tx, &organization, user, sides.begun_at)?;
+                    }
                 }
                 engine.tell_vanishing(tx, host, &bounds, now)?;
                 Ok(Some(left_out))

@@ -189,9 +189,11 @@ async fn a_replay_looks_again_and_is_no_second_delivery() {
     );
 
     // What is forgotten cannot be read again; an id that never was is another matter.
+    let engine = bridge.running().engine.clone();
+    engine.tick_prune().await.unwrap();
     bridge.clock.advance_to(bridge.now() + Duration::from_hours(24 * 91));
     bridge.announce("birch", &id).await;
-    bridge.running().engine.prune().await.unwrap();
+    assert_eq!(engine.tick_prune().await.unwrap(), Step::Worked);
     bridge.settle().await;
     let gone = bridge.admin_post("/deliveries/dlv-1/replay", &Value::Null).await;
     assert_eq!(gone.status, 409, "{gone:?}");

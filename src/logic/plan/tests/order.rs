@@ -9,17 +9,17 @@ use super::{NOW, cliq, facts, policy, user};
 use crate::domain::{
     CliqId, CliqUser, CrmUser, CrmUserId, Directory, Email, Presence, Roster, Standing, Zuid,
 };
-use crate::logic::plan::{Claims, Facts, doubles, matching, plan_one};
+use crate::logic::plan::{Facts, doubles, is_claimed, matching, plan_one};
 
 /// What is decided about each, by id.
 fn decisions(users: Vec<CrmUser>, rows: Vec<CliqUser>) -> BTreeMap<String, String> {
     let roster = Roster::complete(users, 1).unwrap();
     let directory = Directory::complete(rows, 1);
-    let (doubles, claims) = (doubles(&roster), Claims::of(&roster));
+    let doubles = doubles(&roster);
     let one = |user: &CrmUser| {
         let matched = matching(user, None, &directory);
         let claimed = matches!(matched, super::Matched::One(row)
-            if user.standing != Standing::Active && claims.hold(row));
+            if user.standing != Standing::Active && is_claimed(&roster, row));
         let rival = doubles.contains(&user.id);
         let facts = Facts { cliq: matched, rival, claimed, ..facts(Some(user), None, None) };
         (user.id.to_string(), format!("{:?}", plan_one(&policy(), &facts, NOW)))
