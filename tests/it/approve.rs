@@ -107,9 +107,13 @@ async fn a_held_plan_is_approved_by_its_checksum_and_carried_out_once() {
         assert_eq!(state(&bridge, email).await, expected, "{email}");
     }
     let run = bridge.admin(&format!("/runs/{id}")).await.body;
-    assert_eq!((&run["state"], &run["approved_by"]), (&json!("done"), &json!("operator")), "{run}");
+    assert_eq!(
+        (&run["state"], &run["approved_by"]),
+        (&json!("done"), &json!("bootstrap")),
+        "{run}"
+    );
     assert_eq!((&run["counts"]["done"]["restrict"], &run["held"]), (&json!(6), &json!([])));
-    assert!(history(&bridge).contains(&"run_approved operator".to_owned()));
+    assert!(history(&bridge).contains(&"run_approved bootstrap".to_owned()));
     let twice = bridge.approve(&id, &checksum).await;
     assert!(twice.body["detail"].as_str().unwrap().contains("already approved"), "{twice:?}");
     assert_eq!((twice.status, &bridge.plan().await["actions"]), (409, &json!([])));

@@ -137,7 +137,7 @@ async fn i15_no_good_run_for_an_hour_is_an_alarm_said_once_for_each_silence() {
     assert_eq!((good["last_good_run"].is_string(), &good["no_good_run"]), (true, &json!(false)));
     for silence in 1..=2 {
         fault(&bridge, "crm.users.list", 500).await;
-        bridge.live_for(Duration::from_mins(50)).await;
+        bridge.live_for(Duration::from_mins(40)).await;
         assert_eq!(bridge.notices("No good run").await, silence - 1, "not yet");
         bridge.live_for(DAY).await;
         assert!(bridge.journal().await.of("fault", "crm.users.list").len() > 50, "runs fail");

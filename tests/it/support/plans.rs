@@ -11,8 +11,8 @@ use super::harness::{Answer, rows};
 
 const DAY: Duration = Duration::from_hours(24);
 
-/// Tables that a look may write to: calls that were made, and the token they were made with.
-const MANNERS: [&str; 3] = ["budget_calls", "budget_locks", "tokens"];
+/// Tables that a look may write to: calls that were made and counted, and the token they were made with.
+const MANNERS: [&str; 4] = ["budget_calls", "budget_locks", "counters", "tokens"];
 
 impl Bridge {
     /// The plan of Birch, dry.
