@@ -27,13 +27,12 @@ pub fn mails_are_bounded(
 
 /// (2) In any window no more people lose access than the guard allows.
 pub fn losses_are_bounded(watch: &Watch, window: Duration, most: usize) -> Result<(), String> {
-    for place in 0..ORGANIZATIONS.len() {
+    for (place, name) in ORGANIZATIONS.iter().enumerate() {
         let here: Vec<_> = watch.losses.iter().filter(|loss| loss.key.0 == place).collect();
         for (index, last) in here.iter().enumerate() {
             let within = here[..=index].iter().filter(|loss| last.at.since(loss.at) < window);
             let people: BTreeSet<_> = within.map(|loss| loss.key.1).collect();
             if people.len() > most {
-                let name = ORGANIZATIONS[place];
                 return Err(format!(
                     "(2) {} people of {name} within {window:?} until {}; at most {most}",
                     people.len(),

@@ -33,6 +33,7 @@ pub struct Row {
 }
 
 /// One person in one organization.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, not a state")]
 #[derive(Clone, Debug, Default)]
 pub struct Place {
     /// The CRM row, while there is one.

@@ -3,7 +3,7 @@
 //! Deliberately absent: which laws a test is about.
 
 use std::collections::BTreeSet;
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::time::Duration;
 
 use cliqbridge::engine::LETTERS_PARALLEL;
@@ -169,15 +169,16 @@ impl Telling {
             let subject = entry["subject"].as_str().unwrap_or_default();
             if self.town.find(subject) == Some(number) {
                 let word = |key: &str| entry[key].as_str().unwrap_or("-").to_owned();
-                text.push_str(&format!(
-                    "{} {} {} {} {} {}\n",
+                writeln!(
+                    text,
+                    "{} {} {} {} {subject} {}",
                     word("at"),
                     word("organization"),
                     word("kind"),
                     word("call"),
-                    subject,
                     word("detail")
-                ));
+                )
+                .unwrap();
             }
         }
         let path = format!("/memberships?organization={}&q={number}%40", ORGANIZATIONS[place]);
@@ -189,7 +190,7 @@ impl Telling {
             if self.town.find(row["email"].as_str().unwrap()) == Some(number) {
                 let id = row["id"].as_str().unwrap();
                 let whole = self.bridge.admin(&format!("/memberships/{id}")).await.body;
-                text.push_str(&format!("{whole:#}\n"));
+                writeln!(text, "{whole:#}").unwrap();
             }
         }
         text
