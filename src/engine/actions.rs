@@ -105,8 +105,8 @@ impl Engine {
     /// Lets a refused or given-up row be tried again, now and with its failures forgotten.
     ///
     /// # Errors
-    /// [`Refused::Missing`]; [`Refused::Forbidden`] for a row in another state, and for one that a
-    /// later row of the same person has overtaken.
+    /// [`Refused::Missing`]; [`Refused::Forbidden`] for a row in another state, for one that the guard
+    /// let pass, and for one that a later row of the same person has overtaken.
     pub async fn retry(&self, id: ActionId, by: &str) -> Result<ActionView, Refused> {
         let (now, by) = (self.now(), by.to_owned());
         let done = self
@@ -134,6 +134,13 @@ impl Engine {
             Retry::Missing => return Err(Refused::Missing("action")),
             Retry::NotOver(state) => {
                 let why = format!("{id} is {state}; only what is parked or dead is tried again");
+                return Err(Refused::Forbidden(why));
+            }
+            Retry::Guarded => {
+                let why = format!(
+                    "{id} takes access from somebody, so the guard has to be asked again: resync \
+                     the person or the organization instead"
+                );
                 return Err(Refused::Forbidden(why));
             }
             Retry::Overtaken(later) => {

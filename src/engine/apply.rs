@@ -370,7 +370,9 @@ fn is_overtaken(
         return Ok(true);
     }
     let Some(known) = known else { return Ok(false) };
-    Ok(known.since > begun_at || outbox::moved_since(tx, known.id, begun_at)?)
+    // What lies ahead of the clock was noted before it was set back, and says nothing of age.
+    let changed = known.since > begun_at && known.since <= now;
+    Ok(changed || outbox::moved_since(tx, known.id, begun_at, now)?)
 }
 
 /// Whether what waits in the access lane is not wanted any more: an add of somebody who is not to

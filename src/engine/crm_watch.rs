@@ -17,7 +17,7 @@ use crate::domain::{Failure, OrgId, Timestamp};
 use crate::logic::event::Echo;
 use crate::store::outbox::Cause;
 use crate::store::watches::{self, Kept};
-use crate::store::{StoreError, orgs, runs};
+use crate::store::{StoreError, orgs, pauses, runs};
 use crate::zoho::Wait;
 use crate::zoho::watch::{Channel, Verb};
 
@@ -61,13 +61,16 @@ impl Engine {
     pub(super) async fn keep_watch(&self, host: &Host) -> Result<Option<Timestamp>, StoreError> {
         let Some(watch) = &host.settings.watch else { return Ok(None) };
         let id = host.id().clone();
-        let (kept, quarantined) = self
+        let (kept, quarantined, paused) = self
             .inner
             .store
-            .read(move |tx| Ok((watches::get(tx, &id)?, orgs::state(tx, &id)?.quarantined)))
+            .read(move |tx| {
+                let quarantined = orgs::state(tx, &id)?.quarantined.is_some();
+                Ok((watches::get(tx, &id)?, quarantined, pauses::holds(tx, &id)?))
+            })
             .await?;
-        if quarantined.is_some() {
-            // Nothing is answered there until a read is; the watch comes after it.
+        if quarantined || paused {
+            // Nothing is answered there until a read is, or nothing is to be written.
             return Ok(Some(self.now() + RETRY));
         }
         let listing = self.serve_listing(host.id(), &kept).await?;

@@ -150,7 +150,10 @@ impl Engine {
                 Ok(Err(why)) => return Ok(Ok(Effect::Needless(why))),
                 Err(error) => return Ok(Err(error.failure(self.now()))),
             }
-            // Reading took its time.
+            // Reading took its time: somebody may have released the person or paused meanwhile.
+            if !self.undisputed(action.membership).await?.is_some_and(|row| row.is_owned()) {
+                return Ok(Ok(Effect::Needless("the membership is not the bridge's any more")));
+            }
             if self.held_back(&action.organization, vec![action.id]).await? {
                 return Ok(Ok(Effect::HeldBack));
             }

@@ -45,6 +45,7 @@ impl Engine {
                 }
                 orgs::note_good_run(tx, id, now)?;
                 runs::note(tx, id, &note, now)?;
+                runs::thin_out_held(tx, id)?;
                 runs::finish_applied(tx, now)?;
                 // A run over one person has told what it holds by itself.
                 if whole && told::note(tx, &organization, WHAT, &about)? {

@@ -85,7 +85,7 @@ impl Engine {
                     .iter()
                     .find(|(organization, _)| organization == id.as_str())
                     .map(|(_, at)| age(*at)),
-                since_good_run: runs::last_good(tx, id)?.map(age),
+                since_good_run: orgs::good_run(tx, id)?.map(|(at, _)| age(at)),
                 quarantined: orgs::state(tx, id)?.quarantined.is_some(),
                 paused: pauses::holds(tx, id)?,
                 locked: host.locks().into_iter().map(|(group, _)| group).collect(),

@@ -1,5 +1,5 @@
 //! Who guesses at tokens is not listened to for a while: so many wrong ones from one peer in a
-//! minute shut the admin door to that peer, and to nobody else.
+//! minute, and that peer's wrong ones are not looked at. A right token is let in at any time.
 //!
 //! Deliberately absent: whom a proxy names. Whoever guesses could name anybody, so behind a proxy
 //! all are one peer. And tokens that once were right: an old script is no guess.

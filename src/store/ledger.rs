@@ -91,7 +91,8 @@ pub fn by_user(
 }
 
 /// Rows of other CRM users in the organization that are the same person: equal zuid, or equal
-/// address without two different zuids.
+/// address without two different zuids. While an invitation is open, the address it went to counts
+/// too: CRM may show another one by now.
 pub fn namesakes(
     tx: &Tx<'_>,
     organization: &OrgId,
@@ -104,7 +105,10 @@ pub fn namesakes(
            (SELECT id FROM memberships WHERE organization = ?1 AND zuid = ?3
             UNION
             SELECT id FROM memberships WHERE organization = ?1 AND email = ?4
-              AND (zuid IS NULL OR ?3 IS NULL))
+              AND (zuid IS NULL OR ?3 IS NULL)
+            UNION
+            SELECT id FROM memberships WHERE organization = ?1 AND invited_as = ?4
+              AND state = 'invited' AND (zuid IS NULL OR ?3 IS NULL))
          ORDER BY id"
     ))?;
     let rows = statement.query_map(

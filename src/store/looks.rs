@@ -1,4 +1,4 @@
-//! Tombstones with the version of their source: whom a hint looked at while a run was reading.
+//! Tombstones with the version of their source: whom a hint looked at since the last run began.
 //!
 //! A run decides from what it read long ago. Somebody who was deleted since, and of whom the ledger
 //! has no row, leaves no other trace (I31). Deliberately absent: what was seen; only when counts.
@@ -8,8 +8,8 @@ use rusqlite::params;
 use super::{StoreError, Tx};
 use crate::domain::{CrmUserId, OrgId, Timestamp};
 
-/// Notes that the user was looked at by a read begun at `read_at`, if a run of the organization is
-/// reading: nobody else could hold anything older.
+/// Notes that the user was looked at by a read begun at `read_at`. A run or an approval may be
+/// reading; the next run forgets it.
 pub fn note(
     tx: &Tx<'_>,
     organization: &OrgId,
@@ -18,9 +18,7 @@ pub fn note(
 ) -> Result<(), StoreError> {
     tx.sql()
         .prepare_cached(
-            "INSERT INTO looks(organization, crm_user_id, read_at)
-             SELECT ?1, ?2, ?3 WHERE EXISTS
-               (SELECT 1 FROM runs WHERE organization = ?1 AND state = 'reading')
+            "INSERT INTO looks(organization, crm_user_id, read_at) VALUES (?1, ?2, ?3)
              ON CONFLICT(organization, crm_user_id) DO UPDATE SET
                read_at = max(read_at, excluded.read_at)",
         )?

@@ -335,17 +335,18 @@ pub fn finish_applied(tx: &Tx<'_>, now: Timestamp) -> Result<usize, StoreError> 
     Ok(ended.len())
 }
 
-/// When a run over the whole organization last ended well: everything was read, and whatever was
-/// planned from it was tried or waits for approval.
-pub fn last_good(tx: &Tx<'_>, organization: &OrgId) -> Result<Option<Timestamp>, StoreError> {
-    let at: Option<i64> = tx
-        .sql()
+/// Forgets the plans of older held runs of the same scope: only the newest can be approved, and a
+/// large plan that is held for days would fill the store.
+pub fn thin_out_held(tx: &Tx<'_>, newest: RunId) -> Result<(), StoreError> {
+    tx.sql()
         .prepare_cached(
-            "SELECT max(finished_at) FROM runs WHERE organization = ?1 AND person IS NULL
-               AND state IN ('done', 'degraded', 'held')",
+            "UPDATE runs SET plan = NULL, waiting = NULL, free = NULL
+             WHERE state = 'held' AND id < ?1 AND waiting IS NOT NULL
+               AND (organization, ifnull(person, '')) =
+                   (SELECT organization, ifnull(person, '') FROM runs WHERE id = ?1)",
         )?
-        .query_row([organization.as_str()], |row| row.get(0))?;
-    Ok(at.map(Timestamp))
+        .execute([newest.0])?;
+    Ok(())
 }
 
 /// Runs that are not finished, by state.

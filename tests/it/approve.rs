@@ -180,8 +180,8 @@ async fn the_newest_held_plan_replaces_the_older_and_an_old_one_expires() {
     let bridge = Setup::demo().start().await;
     let (_, first) = six_of_twelve(&bridge).await;
     let second = bridge.run_birch().await;
-    let (old, checksum) = id_and_checksum(&first);
-    let refused = bridge.approve(&old, &checksum).await;
+    let (old, _) = id_and_checksum(&first);
+    let refused = bridge.approve(&old, "another plan").await;
     assert_eq!((refused.status, &refused.body["newer_run_id"]), (409, &second["run_id"]));
     let shown = bridge.admin(&format!("/runs/{old}")).await.body;
     assert_eq!(shown["replaced_by"], second["run_id"]);
@@ -393,6 +393,20 @@ async fn a_stop_between_approval_and_queueing_leaves_no_guard_open() {
     let next = bridge.run_birch().await;
     assert_eq!((&next["state"], bridge.portal_did("restrict").await), (&json!("held"), 0));
     bridge.approved(&next).await;
+    assert_eq!(bridge.portal_did("restrict").await, 6);
+    bridge.finish().await;
+}
+
+#[tokio::test]
+async fn a_plan_that_is_held_again_is_approved_by_the_run_that_the_notice_named() {
+    let bridge = Setup::demo().start().await;
+    let (_, first) = six_of_twelve(&bridge).await;
+    let second = bridge.run_birch().await;
+    let (old, checksum) = id_and_checksum(&first);
+    assert_eq!(second["checksum"], first["checksum"]);
+    let approved = bridge.approve(&old, &checksum).await;
+    assert_eq!((approved.status, &approved.body["run_id"]), (200, &second["run_id"]));
+    bridge.settle().await;
     assert_eq!(bridge.portal_did("restrict").await, 6);
     bridge.finish().await;
 }

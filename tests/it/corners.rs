@@ -135,3 +135,23 @@ async fn i17_g1_a_leaver_is_taken_out_under_the_address_that_cliq_shows() {
     assert_eq!(status(&bridge, BO).await, Value::Null);
     bridge.finish().await;
 }
+
+#[tokio::test]
+async fn i16_g2_an_open_invitation_is_found_by_the_address_it_went_to() {
+    let bridge = Setup::demo().start().await;
+    let bo = bridge.added("birch", BO).await;
+    bridge.settle().await;
+    patch(&bridge, &bo, json!({ "email": "bo.nordin@partner.example" })).await;
+    resync(&bridge).await;
+    // Deleted unheard, and made anew under the first address, at which Cliq still waits.
+    bridge.delete(&format!("/organizations/birch/crm-users/{bo}")).await;
+    bridge.added("birch", BO).await;
+    for _ in 0..3 {
+        bridge.settle_for(DAY).await;
+        resync(&bridge).await;
+    }
+    let letters = bridge.mails(BO).await;
+    assert_eq!(letters.len(), 1, "{letters:?}");
+    assert_eq!(bridge.membership("birch", BO).await["state"], "invited");
+    bridge.finish().await;
+}

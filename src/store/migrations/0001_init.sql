@@ -101,6 +101,9 @@ CREATE TABLE memberships (
 CREATE INDEX memberships_email ON memberships(email, organization);
 CREATE INDEX memberships_zuid ON memberships(zuid, organization) WHERE zuid IS NOT NULL;
 CREATE INDEX memberships_crm ON memberships(crm_user_id);
+-- Whose open invitation went to an address.
+CREATE INDEX memberships_invited_as ON memberships(invited_as, organization)
+  WHERE state = 'invited';
 -- Who vanished within the guard's window.
 CREATE INDEX memberships_vanished ON memberships(organization, since)
   WHERE unseen_since IS NOT NULL;
@@ -289,6 +292,7 @@ CREATE TABLE audit (
 );
 CREATE INDEX audit_membership ON audit(membership_id);
 CREATE INDEX audit_organization ON audit(organization);
+CREATE INDEX audit_at ON audit(at);
 
 -- Who may use the admin API, beside the configuration's bootstrap token: SHA-256 of the token only.
 -- A name is free again once its token is revoked.

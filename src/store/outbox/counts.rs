@@ -129,15 +129,16 @@ pub fn moved_since(
     tx: &Tx<'_>,
     membership: MembershipId,
     from: Timestamp,
+    now: Timestamp,
 ) -> Result<bool, StoreError> {
     Ok(tx
         .sql()
         .prepare_cached(
             "SELECT 1 FROM actions WHERE membership_id = ?1 AND lane = 'access'
-               AND ((state = 'done' AND finished_at > ?2)
-                    OR (state = 'waiting' AND created_at > ?2)) LIMIT 1",
+               AND ((state = 'done' AND finished_at > ?2 AND finished_at <= ?3)
+                    OR (state = 'waiting' AND created_at > ?2 AND created_at <= ?3)) LIMIT 1",
         )?
-        .exists(params![membership.0, from.millis()])?)
+        .exists(params![membership.0, from.millis(), now.millis()])?)
 }
 
 /// Whether administrators were told this title for this organization since `from`. Notices carry

@@ -132,6 +132,8 @@ pub enum Retry {
     NotOver(ActionState),
     /// A later row of the same person and lane exists: to repeat the older one would turn it back.
     Overtaken(ActionId),
+    /// It takes access from somebody: the guard that let it pass then has to be asked again.
+    Guarded,
     /// It is due now, with its failures forgotten.
     Due(Box<Line>),
 }
@@ -146,6 +148,10 @@ pub fn retry(tx: &Tx<'_>, id: ActionId, now: Timestamp) -> Result<Retry, StoreEr
     let Some(row) = row else { return Ok(Retry::Missing) };
     if !matches!(row.state, ActionState::Parked | ActionState::Dead) {
         return Ok(Retry::NotOver(row.state));
+    }
+    let guarded = "SELECT 1 FROM actions WHERE id = ?1 AND guarded";
+    if tx.sql().prepare_cached(guarded)?.exists([id.0])? {
+        return Ok(Retry::Guarded);
     }
     if let Some(later) = later_one(tx, &row)? {
         return Ok(Retry::Overtaken(later));
