@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::admin::{Answer, Door};
 use super::plan::{body, form, open, planned, rows, text};
 use super::{Outcome, print, say};
+use crate::clock::{Clock as _, SystemClock};
 use crate::domain::run::RunState;
 use crate::logic::markdown::plain;
 
@@ -58,7 +59,7 @@ pub(super) async fn run(options: &ResyncOptions) -> anyhow::Result<Outcome> {
         print(&if options.json { answer.body.to_string() } else { format!("{id} is queued") });
         return Ok(Outcome::Good);
     }
-    let mut watch = Watch::new(options.json);
+    let (clock, mut watch) = (SystemClock, Watch::new(options.json));
     let runs = loop {
         let answer = daemon.get(&["runs", &id], &[]).await?;
         if !answer.good {
@@ -69,7 +70,7 @@ pub(super) async fn run(options: &ResyncOptions) -> anyhow::Result<Outcome> {
         if runs.iter().all(is_over) {
             break runs;
         }
-        tokio::time::sleep(LOOK_EVERY).await;
+        clock.wait_until(clock.now() + LOOK_EVERY).await;
     };
     watch.end();
     if options.json {

@@ -227,7 +227,7 @@ fn remembered_match(row: &Membership) -> Told {
     let text = format!(
         "Cliq was not asked. The ledger remembers CRM user {}, address {}, Cliq id {}, zuid {}.",
         row.crm_user_id,
-        row.email,
+        row.email.as_str(),
         said(cliq.clone()),
         said(zuid.clone()),
     );

@@ -51,12 +51,15 @@ pub fn import(asked: &CrmUserId, user: Option<&CrmUser>, complete: bool, at: Tim
         None => "confirmation not said",
     };
     let said = |value: &Option<String>| value.clone().unwrap_or_else(|| "not said".to_owned());
-    let email = user.email.as_ref().map(ToString::to_string);
+    // As the operator needs it; its `Display` is for the log.
+    let email = user.email.as_ref().map(|email| email.as_str().to_owned());
     let modified = user.modified_at.map(Timestamp::to_rfc3339);
     let text = format!(
         "CRM shows {} as user {} with {}: status {status}, {confirmed}, category {}, profile {}, \
          role {}; last changed {} (a {read} at {read_at}).",
-        Some(user.full_name()).filter(|name| !name.is_empty()).unwrap_or("nameless".to_owned()),
+        Some(user.full_name())
+            .filter(|name| !name.is_empty())
+            .unwrap_or_else(|| "nameless".to_owned()),
         user.id,
         email.as_ref().map_or("no usable address".to_owned(), |email| format!("address {email}")),
         said(&user.category),
