@@ -205,16 +205,15 @@ fn judged(
     if let Some(why) = key_of(&policy.exclude, user) {
         return (false, "scope.exclude", format!("Out: scope.exclude names {why}."));
     }
-    let text = match &policy.include {
-        None => "In: there is no scope.include, so every active user is meant.".to_owned(),
-        Some(include) => match key_of(include, user) {
-            Some(why) => format!("In: scope.include names {why}."),
-            None => {
-                let text = "Out: scope.include names neither the profile, the role, the domain nor \
-                            the address.";
-                return (false, "scope.include", text.to_owned());
-            }
-        },
+    let text = if let Some(include) = &policy.include {
+        let Some(why) = key_of(include, user) else {
+            let text = "Out: scope.include names neither the profile, the role, the domain nor the \
+                        address.";
+            return (false, "scope.include", text.to_owned());
+        };
+        format!("In: scope.include names {why}.")
+    } else {
+        "In: there is no scope.include, so every active user is meant.".to_owned()
     };
     if user.confirmed == Some(false) && !policy.mirror_unconfirmed {
         let text = format!(

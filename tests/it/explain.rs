@@ -39,7 +39,7 @@ fn says(one: &Value, name: &str, part: &str) {
 }
 
 #[tokio::test]
-async fn a_newcomer_a_member_and_who_was_refused() {
+async fn a_newcomer_who_becomes_a_member() {
     let bridge = Setup::demo().start().await;
     let bo = bridge.add("birch", BO).await;
     let one = told(&bridge, BO).await;
@@ -70,6 +70,23 @@ async fn a_newcomer_a_member_and_who_was_refused() {
     says(&one, "act", "Paused: birch since");
     bridge.admin_post("/resume", &json!({})).await;
     bridge.finish().await;
+}
+
+#[tokio::test]
+async fn i25_who_was_refused_is_told_with_the_remedy_and_what_a_resync_would_do() {
+    let bridge = Setup::demo().start().await;
+    let body = json!({ "status": "refused", "code": "no_permission", "message": "no" });
+    let refusal = json!({ "kind": "status", "status": 200, "body": body });
+    bridge.fault("portal", json!({ "times": 1 }), refusal).await;
+    bridge.added("birch", BO).await;
+    bridge.settle().await;
+    let one = told(&bridge, BO).await;
+    assert_eq!(step(&one, "decide")["facts"]["verdict"], "parked");
+    says(&one, "act", "A resync of this person would add the person through the portal.");
+    says(&one, "act", "act-1 (add_external) is parked: no_permission");
+    assert_eq!(step(&one, "act")["facts"]["would"], json!([]));
+    assert_eq!(step(&one, "act")["ok"], false);
+    bridge.finish_with_leftovers("somebody stays parked").await;
 }
 
 #[tokio::test]
