@@ -127,6 +127,16 @@ impl Daemon {
         self.ask(Method::GET, path, query, None).await
     }
 
+    /// The same where the daemon may read both sides before it answers.
+    pub(super) async fn study(
+        &self,
+        path: &[&str],
+        query: &[(&str, &str)],
+    ) -> anyhow::Result<Answer> {
+        let request = self.request(Method::GET, path, query)?.timeout(READING_MAX);
+        read(sent(request).await?).await
+    }
+
     /// Commands below `/api/v1`, without a body.
     pub(super) async fn post(
         &self,
@@ -172,6 +182,22 @@ impl Daemon {
         query: &[(&str, &str)],
         body: Option<&Value>,
     ) -> anyhow::Result<reqwest::Response> {
+        let mut request = self.request(method, path, query)?;
+        if let Some(body) = body {
+            request = request
+                .timeout(READING_MAX)
+                .header(http::header::CONTENT_TYPE, "application/json")
+                .body(body.to_string());
+        }
+        sent(request).await
+    }
+
+    fn request(
+        &self,
+        method: Method,
+        path: &[&str],
+        query: &[(&str, &str)],
+    ) -> anyhow::Result<reqwest::RequestBuilder> {
         let mut url = self.base.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().extend(["api", "v1"]).extend(path);
@@ -180,17 +206,14 @@ impl Daemon {
             url.query_pairs_mut().extend_pairs(query);
         }
         let token = self.token.expose_text().context("the admin token is not text")?;
-        let mut request = self.http.request(method, url).bearer_auth(token);
-        if let Some(body) = body {
-            request = request
-                .timeout(READING_MAX)
-                .header(http::header::CONTENT_TYPE, "application/json")
-                .body(body.to_string());
-        }
-        request.send().await.map_err(reqwest::Error::without_url).context(
-            "the daemon does not answer at its admin address; does it run, and is that the address?",
-        )
+        Ok(self.http.request(method, url).bearer_auth(token))
     }
+}
+
+async fn sent(request: reqwest::RequestBuilder) -> anyhow::Result<reqwest::Response> {
+    request.send().await.map_err(reqwest::Error::without_url).context(
+        "the daemon does not answer at its admin address; does it run, and is that the address?",
+    )
 }
 
 async fn read(answer: reqwest::Response) -> anyhow::Result<Answer> {

@@ -10,10 +10,12 @@ mod check;
 mod dead;
 mod deliveries;
 mod demo;
+mod explain;
 mod list;
 mod memberships;
 mod people;
 mod plan;
+mod resync;
 mod sandbox;
 mod send;
 mod serve;
@@ -63,6 +65,10 @@ enum Command {
     People(Box<people::PeopleOptions>),
     /// Show what a resync would do now, and do nothing.
     Plan(Box<plan::PlanOptions>),
+    /// Resync a person, an organization or everything, and watch until it is done.
+    Resync(Box<resync::ResyncOptions>),
+    /// Explain why one person stands where they stand.
+    Explain(Box<explain::ExplainOptions>),
     /// Let a held run go, as its plan says.
     Approve(Box<approve::ApproveOptions>),
     /// List what webhooks brought, show one, or have one read again.
@@ -144,6 +150,8 @@ pub fn main() -> ExitCode {
             Command::Memberships(options) => memberships::run(&options).await,
             Command::People(options) => people::run(&options).await,
             Command::Plan(options) => plan::run(&options).await,
+            Command::Resync(options) => resync::run(&options).await,
+            Command::Explain(options) => explain::run(&options).await,
             Command::Approve(options) => approve::run(&options).await,
             Command::Deliveries(options) => deliveries::run(&options).await,
             Command::Dead(options) => dead::run(&options).await,

@@ -51,19 +51,36 @@ pub(super) async fn run(options: &PlanOptions) -> anyhow::Result<Outcome> {
         Ok(daemon) => daemon,
         Err(outcome) => return Ok(outcome),
     };
-    let mut body = json!({ "dry_run": true });
-    for (key, value) in [("organization", &options.organization), ("user", &options.user)] {
+    let asked = body(options.organization.as_deref(), options.user.as_deref());
+    planned(&daemon, asked, options.json, form(options.markdown)).await
+}
+
+/// The body of a resync.
+pub(super) fn body(organization: Option<&str>, user: Option<&str>) -> Value {
+    let mut body = json!({});
+    for (key, value) in [("organization", organization), ("user", user)] {
         if let Some(value) = value {
-            body[key] = value.as_str().into();
+            body[key] = value.into();
         }
     }
+    body
+}
+
+/// Asks for the plan and prints it.
+pub(super) async fn planned(
+    daemon: &Daemon,
+    mut asked: Value,
+    json: bool,
+    form: Form,
+) -> anyhow::Result<Outcome> {
+    asked["dry_run"] = true.into();
     if std::io::stderr().is_terminal() {
         say("reading both sides …");
     }
-    let answer = daemon.order(&["resync"], &body).await?;
+    let answer = daemon.order(&["resync"], &asked).await?;
     let errors = rows(&answer.body, "errors").count();
     let outcome = if answer.good && errors == 0 { Outcome::Good } else { Outcome::Failed };
-    if options.json {
+    if json {
         print(&answer.body.to_string());
         return Ok(outcome);
     }
@@ -71,7 +88,6 @@ pub(super) async fn run(options: &PlanOptions) -> anyhow::Result<Outcome> {
         say(&format!("error: {}", answer.detail()));
         return Ok(Outcome::Failed);
     }
-    let form = form(options.markdown);
     let plans: Vec<&Value> = match answer.body["plans"].as_array() {
         Some(plans) => plans.iter().collect(),
         None => vec![&answer.body],

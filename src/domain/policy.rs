@@ -36,14 +36,26 @@ impl Matcher {
 
     /// Whether the user is meant.
     pub fn matches(&self, user: &CrmUser) -> bool {
-        let named = |set: &BTreeSet<String>, value: &Option<String>| {
-            value.as_ref().is_some_and(|value| set.contains(value))
+        self.matched_by(user).is_some()
+    }
+
+    /// The key that means the user, and the value by which it does: the first, in the order of the
+    /// keys.
+    pub fn matched_by<'a>(&self, user: &'a CrmUser) -> Option<(&'static str, &'a str)> {
+        let named = |key, set: &BTreeSet<String>, value: &'a Option<String>| {
+            Some((key, value.as_deref()?)).filter(|(_, value)| set.contains(*value))
         };
-        self.all
-            || named(&self.profile, &user.profile)
-            || named(&self.role, &user.role)
-            || user.email.as_ref().is_some_and(|email| {
-                self.domain.contains(email.domain()) || self.email.contains(email)
+        if self.all {
+            return Some(("all", "true"));
+        }
+        named("profile", &self.profile, &user.profile)
+            .or_else(|| named("role", &self.role, &user.role))
+            .or_else(|| {
+                let email = user.email.as_ref()?;
+                if self.domain.contains(email.domain()) {
+                    return Some(("domain", email.domain()));
+                }
+                self.email.contains(email).then(|| ("email", email.as_str()))
             })
     }
 }

@@ -59,7 +59,7 @@ pub struct ActionView {
     pub row: i64,
 }
 
-fn view(line: Line) -> ActionView {
+pub(super) fn view(line: Line) -> ActionView {
     let over = matches!(line.state, ActionState::Parked | ActionState::Dead);
     let waits = line.state == ActionState::Waiting;
     let cause = line.code.filter(|_| over);

@@ -7,7 +7,7 @@
 use serde_json::{Value, json};
 
 use super::channels::Preview;
-use super::facts::ReadError;
+use super::facts::{ReadError, Sides};
 use super::outlook::{Outlook, Reading};
 use super::people::internals_of;
 use super::resync::nobody;
@@ -15,11 +15,11 @@ use super::{Asked, Engine, Host, plan_views};
 use crate::domain::plan::Plan;
 use crate::domain::{Failure, OrgId};
 use crate::logic::seal;
-use crate::store::{StoreError, people};
+use crate::store::{StoreError, Tx, people};
 use crate::zoho::{Meter, Priority};
 
 /// What a run writes down of its listings before it plans from them.
-const REHEARSED: &[&str] = &["channels", "internals"];
+pub(super) const REHEARSED: &[&str] = &["channels", "internals"];
 
 /// The plans of the organizations that were asked for.
 #[derive(Debug)]
@@ -179,11 +179,7 @@ impl Engine {
                 let host = engine.host(&organization).ok_or(StoreError::Gone)?;
                 let mut hold = None;
                 preview.rehearse(tx, &organization, now)?;
-                if reading.sides.complete {
-                    let listed = internals_of(host, &reading.sides);
-                    let difference = people::compare(tx, &organization, listed)?;
-                    people::note_internals(tx, &organization, &difference.put, &difference.gone)?;
-                }
+                rehearse_internals(tx, host, &reading.sides)?;
                 if reading.person.is_none() {
                     hold = engine.whole_hold(tx, host)?;
                 }
@@ -191,4 +187,17 @@ impl Engine {
             })
             .await
     }
+}
+
+/// What a complete listing would note of the organization's own people.
+pub(super) fn rehearse_internals(
+    tx: &Tx<'_>,
+    host: &Host,
+    sides: &Sides,
+) -> Result<(), StoreError> {
+    if !sides.complete {
+        return Ok(());
+    }
+    let difference = people::compare(tx, host.id(), internals_of(host, sides))?;
+    people::note_internals(tx, host.id(), &difference.put, &difference.gone)
 }

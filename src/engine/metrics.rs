@@ -47,6 +47,8 @@ pub struct OrganizationNumbers {
     pub oldest_hint: Option<u64>,
     /// Seconds since a run over all of it ended well.
     pub since_good_run: Option<u64>,
+    /// Whether the silence since its last good run is an alarm.
+    pub no_good_run: bool,
     /// Whether it is left alone for its credentials.
     pub quarantined: bool,
     /// Whether nothing is written there.
@@ -86,6 +88,7 @@ impl Engine {
                     .find(|(organization, _)| organization == id.as_str())
                     .map(|(_, at)| age(*at)),
                 since_good_run: orgs::good_run(tx, id)?.map(|(at, _)| age(at)),
+                no_good_run: self.silence(tx, id)?.is_alarm(now),
                 quarantined: orgs::state(tx, id)?.quarantined.is_some(),
                 paused: pauses::holds(tx, id)?,
                 locked: host.locks().into_iter().map(|(group, _)| group).collect(),

@@ -16,6 +16,8 @@ mod crm_watch;
 mod deliver;
 mod digest;
 mod dry_run;
+mod explain;
+mod explain_act;
 mod facts;
 mod failures;
 mod flap;

@@ -85,7 +85,21 @@ impl Engine {
         hold: Option<&Hold>,
         now: Timestamp,
     ) -> Result<Outlook, StoreError> {
-        let (sides, rearm) = (&*reading.sides, reading.person.is_some());
+        self.outlook_as(tx, host, reading, reading.person.is_some(), hold, now)
+    }
+
+    /// The same, as an operator who asks for these very people would have it (`rearm`), or as the
+    /// bridge by itself.
+    pub(super) fn outlook_as(
+        &self,
+        tx: &Tx<'_>,
+        host: &Host,
+        reading: &Reading,
+        rearm: bool,
+        hold: Option<&Hold>,
+        now: Timestamp,
+    ) -> Result<Outlook, StoreError> {
+        let sides = &*reading.sides;
         let (mut lines, mut counts) = (Vec::new(), Counts::default());
         let (mut takes, mut vanishing) = (BTreeSet::new(), 0);
         for user in &reading.people {

@@ -134,6 +134,11 @@ impl Page {
                 self.sample(&of(one), seconds);
             }
         }
+        let help = "Whether no run came to its plan for so long that it is an alarm.";
+        self.family("cliqbridge_no_good_run", "gauge", help);
+        for one in all {
+            self.sample(&of(one), u8::from(one.no_good_run));
+        }
         let help = "Whether its credentials are not accepted and it is left alone.";
         self.family("cliqbridge_quarantined", "gauge", help);
         for one in all {

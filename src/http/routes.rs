@@ -59,6 +59,7 @@ pub(super) fn api() -> Vec<Route> {
         look("/people", people::people),
         look("/people/{id}", people::person),
         act("/people/{id}/confirm-home", people::confirm_home),
+        look("/explain/{person}", runs::explain),
         look("/limits", people::all_limits),
         look("/compliance", people::compliance),
         look("/conflicts", people::conflicts),

@@ -86,15 +86,35 @@ pub(super) async fn plan(
 
 /// The answer to a resync with `dry_run`: the plan, and nothing done.
 pub(super) async fn dry(doors: &Doors, asked: &Asked) -> Answer<Json<Value>> {
-    match doors.engine.dry_run(asked).await {
-        Ok(dry) => Ok(Json(dry.to_json())),
-        Err(NotPlanned::Store(error)) => Err(store(error)),
-        Err(error @ (NotPlanned::UnknownOrganization(_) | NotPlanned::Nobody(_))) => {
-            Err(Problem::new(StatusCode::NOT_FOUND, error.to_string()))
+    let dry = doors.engine.dry_run(asked).await.map_err(not_planned)?;
+    Ok(Json(dry.to_json()))
+}
+
+/// Which organization an explanation is about; all of them unless told.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ExplainQuery {
+    organization: Option<String>,
+}
+
+/// `GET /api/v1/explain/{person}`: why somebody stands where they stand, and nothing done.
+pub(super) async fn explain(
+    State(doors): State<Doors>,
+    Path(person): Path<String>,
+    query: Result<Query<ExplainQuery>, QueryRejection>,
+) -> Answer<Json<Value>> {
+    let Query(query) = query.map_err(|error| bad_query(&error))?;
+    let told = doors.engine.explain(person.trim(), query.organization.as_deref()).await;
+    told.map(Json).map_err(not_planned)
+}
+
+fn not_planned(error: NotPlanned) -> Problem {
+    match error {
+        NotPlanned::Store(error) => store(error),
+        NotPlanned::UnknownOrganization(_) | NotPlanned::Nobody(_) => {
+            Problem::new(StatusCode::NOT_FOUND, error.to_string())
         }
-        Err(error @ NotPlanned::Outside(_)) => {
-            Err(Problem::new(StatusCode::BAD_GATEWAY, error.to_string()))
-        }
+        NotPlanned::Outside(_) => Problem::new(StatusCode::BAD_GATEWAY, error.to_string()),
     }
 }
 

@@ -10,6 +10,7 @@ pub mod channels;
 pub mod csv;
 pub mod digest;
 pub mod event;
+pub mod explain;
 pub mod guard;
 pub mod home;
 pub mod invitation;

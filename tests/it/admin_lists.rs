@@ -258,6 +258,7 @@ async fn gauges_say_what_is_paused_and_left_alone_and_no_label_names_a_person() 
     let shown = samples(&get(&bridge, "/metrics", "*/*").await.text);
     let gauge = |name: &str, id: &str| shown[&format!("{name}{{organization=\"{id}\"}}")];
     assert_eq!((gauge("cliqbridge_paused", "acme"), gauge("cliqbridge_paused", "birch")), (1, 0));
+    assert_eq!(gauge("cliqbridge_no_good_run", "birch"), 0);
     let quarantined = ["acme", "birch"].map(|id| gauge("cliqbridge_quarantined", id));
     assert_eq!(quarantined, [0, 1]);
     assert_eq!(shown["cliqbridge_runs_total{state=\"failed\"}"], 1);

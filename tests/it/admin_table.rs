@@ -36,6 +36,7 @@ const TABLE: &[(&str, &str, &str, &str, u16)] = &[
     ("GET", "/api/v1/people", "/api/v1/people", "", 200),
     ("GET", "/api/v1/people/{id}", "/api/v1/people/mem-1", "", 200),
     ("POST", "/api/v1/people/{id}/confirm-home", "/api/v1/people/mem-1/confirm-home", "", 200),
+    ("GET", "/api/v1/explain/{person}", "/api/v1/explain/bo@partner.example?organization=birch", "", 200),
     ("GET", "/api/v1/limits", "/api/v1/limits", "", 200),
     ("GET", "/api/v1/compliance", "/api/v1/compliance", "", 200),
     ("GET", "/api/v1/conflicts", "/api/v1/conflicts", "", 200),

@@ -7,29 +7,60 @@ use crate::domain::{Class, CliqUser};
 /// The class of one Cliq row.
 pub fn classify(policy: &Policy, row: &CliqUser) -> Class {
     let mut foreign = false;
-    if row.email.as_ref().is_some_and(|email| policy.internal_domains.contains(email.domain())) {
+    if is_of_the_house(policy, row) {
         return Class::Internal;
     }
     for evidence in &policy.external_when {
-        let says = match evidence {
-            ExternalWhen::OrganizationId => {
-                row.organization_id.as_ref().map(|theirs| *theirs != policy.cliq_org)
-            }
-            ExternalWhen::Zoid => match (&row.zoid, &policy.zoid) {
-                (Some(theirs), Some(ours)) => Some(theirs != ours),
-                _ => None,
-            },
-            ExternalWhen::UserType => row
-                .user_type
-                .as_ref()
-                .filter(|word| policy.external_user_types.contains(*word))
-                .map(|_| true),
-        };
-        match says {
+        match says(policy, *evidence, row) {
             Some(false) => return Class::Internal,
             Some(true) => foreign = true,
             None => {}
         }
     }
     if foreign { Class::External } else { Class::Unknown }
+}
+
+/// What [`classify`] goes by, one clause for each evidence that says anything.
+pub fn evidence(policy: &Policy, row: &CliqUser) -> Vec<String> {
+    let mut clauses = Vec::new();
+    if is_of_the_house(policy, row) {
+        clauses.push("internal_domains has its domain".to_owned());
+    }
+    for evidence in &policy.external_when {
+        let Some(foreign) = says(policy, *evidence, row) else { continue };
+        let theirs = |value: &Option<String>| value.clone().unwrap_or_default();
+        let whose = if foreign { "another organization's" } else { "our own" };
+        clauses.push(match evidence {
+            ExternalWhen::OrganizationId => {
+                format!("organization_id {} is {whose}", theirs(&row.organization_id))
+            }
+            ExternalWhen::Zoid => format!("zoid {} is {whose}", theirs(&row.zoid)),
+            ExternalWhen::UserType => {
+                format!("external_user_types has user_type {}", theirs(&row.user_type))
+            }
+        });
+    }
+    clauses
+}
+
+fn is_of_the_house(policy: &Policy, row: &CliqUser) -> bool {
+    row.email.as_ref().is_some_and(|email| policy.internal_domains.contains(email.domain()))
+}
+
+/// Whether one evidence says foreign; `None` when it says nothing.
+fn says(policy: &Policy, evidence: ExternalWhen, row: &CliqUser) -> Option<bool> {
+    match evidence {
+        ExternalWhen::OrganizationId => {
+            row.organization_id.as_ref().map(|theirs| *theirs != policy.cliq_org)
+        }
+        ExternalWhen::Zoid => match (&row.zoid, &policy.zoid) {
+            (Some(theirs), Some(ours)) => Some(theirs != ours),
+            _ => None,
+        },
+        ExternalWhen::UserType => row
+            .user_type
+            .as_ref()
+            .filter(|word| policy.external_user_types.contains(*word))
+            .map(|_| true),
+    }
 }

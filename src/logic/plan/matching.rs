@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use super::Matched;
 use crate::domain::{
-    CliqUser, CrmUser, CrmUserId, Directory, Membership, Presence, Roster, Standing,
+    CliqUser, CrmUser, CrmUserId, Directory, Membership, Presence, Roster, Standing, Zuid,
 };
 
 /// Finds the user's row among those that were read.
@@ -31,6 +31,29 @@ pub fn matching<'a>(
         [] => known.map_or(Matched::Nobody, |known| invitation_of(known, directory)),
         [row] => unless_another_account(user, row),
         _ => Matched::Conflict,
+    }
+}
+
+/// By what [`matching`] or [`of_ledger`] has found the row, in words.
+pub fn found_by(
+    user: Option<&CrmUser>,
+    known: Option<&Membership>,
+    row: &CliqUser,
+) -> &'static str {
+    let is = |zuid: Option<&Zuid>| {
+        zuid.is_some_and(|zuid| row.zuid.as_ref() == Some(zuid) || row.id.as_str() == zuid.as_str())
+    };
+    let email = user.map_or(known.map(|known| &known.email), |user| user.email.as_ref());
+    if is(user.and_then(|user| user.zuid.as_ref())) {
+        "the zuid"
+    } else if known.and_then(|known| known.cliq_id.as_ref()) == Some(&row.id) {
+        "the Cliq id that the ledger remembers"
+    } else if user.is_none() && is(known.and_then(|known| known.zuid.as_ref())) {
+        "the zuid that the ledger remembers"
+    } else if email.is_some() && email == row.email.as_ref() {
+        "the address"
+    } else {
+        "the address that was invited"
     }
 }
 

@@ -11,8 +11,8 @@ mod leaving;
 mod matching;
 mod verdict;
 
-pub use class::classify;
-pub use matching::{doubles, is_claimed, matching, of_ledger};
+pub use class::{classify, evidence};
+pub use matching::{doubles, found_by, is_claimed, matching, of_ledger};
 pub use verdict::Verdict;
 
 use leaving::{absent, not_active, release};

@@ -140,6 +140,14 @@ impl Verdict {
         }
     }
 
+    /// Whether the person is where CRM wants them, or about to be, with nothing in the way.
+    pub fn is_on_the_way(&self) -> bool {
+        matches!(
+            self,
+            Self::Add | Self::Restore | Self::Settled | Self::SeenPending | Self::SeenJoined
+        )
+    }
+
     /// A sentence an administrator understands.
     pub fn sentence(&self) -> String {
         let fixed = match self {

@@ -49,6 +49,13 @@ impl Bridge {
         self.admin(&format!("/runs/{run}")).await.body
     }
 
+    /// Explains one person.
+    pub async fn explain(&self, person: &str, organization: Option<&str>) -> Answer {
+        let query = organization.map_or(String::new(), |id| format!("?organization={id}"));
+        let path = format!("/explain/{person}{query}");
+        self.patient(self.admin(&path)).await
+    }
+
     async fn patient(&self, asking: impl Future<Output = Answer>) -> Answer {
         let mut asking = pin!(asking);
         loop {
