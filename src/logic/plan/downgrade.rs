@@ -16,8 +16,6 @@ pub(super) enum Consequence {
     ByHand,
     /// The bridge has restricted the person, and that holds as long as the downgrade.
     Stays,
-    /// An administrator has let in whom the bridge had restricted, which is not undone.
-    LetIn,
     /// The portal refused to restrict the person.
     Parked(String),
 }
@@ -34,11 +32,12 @@ pub(super) fn consequence(
     }
     match presence {
         Presence::Inactive if row.restricted_by_bridge => Some(Consequence::Stays),
-        // Done, and not shown yet; or let in by an administrator at an earlier look.
+        // Done, and not shown yet. Somebody who was seen restricted and is active again was let in
+        // by an administrator, and that is not undone.
         Presence::Active if row.restricted_by_bridge && row.state != State::Restricted => {
             Some(Consequence::Stays)
         }
-        Presence::Active if row.restricted_by_bridge => Some(Consequence::LetIn),
+        Presence::Active if row.restricted_by_bridge => None,
         Presence::Active => Some(match (&row.parked, portal_adds) {
             (_, false) => Consequence::ByHand,
             // What parks somebody who has joined is a refusal to restrict.
@@ -84,8 +83,6 @@ impl Consequence {
         enter(&mut row, state, now);
         match self {
             Self::Stays => keep(row, Verdict::StaysRestricted),
-            // The mark stays as long as the downgrade: without it the next look would restrict anew.
-            Self::LetIn => keep(row, Verdict::SeenJoined),
             Self::ByHand => keep(row, Verdict::DowngradedByHand),
             Self::Parked(code) => keep(row, Verdict::Parked(code)),
             Self::Restrict => {

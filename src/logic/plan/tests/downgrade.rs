@@ -112,17 +112,6 @@ fn r15_restricting_is_for_owned_external_people_who_are_in() {
 }
 
 #[test]
-fn r15_i27_whom_an_administrator_lets_in_while_downgraded_is_not_restricted_again() {
-    let mut row = known(State::Restricted, true);
-    for _ in 0..3 {
-        let seen = look(&row, Presence::Active, Access::Restricted);
-        assert_eq!(seen.steps, [], "{seen:?}");
-        row = seen.ledger.unwrap_or(row);
-        assert_eq!(row.state, State::Joined);
-    }
-}
-
-#[test]
 fn r15_what_the_bridge_restricted_stays_so_until_the_downgrade_is_over() {
     let row = known(State::Restricted, true);
     let during = look(&row, Presence::Inactive, Access::Restricted);
