@@ -405,7 +405,10 @@ proptest! {
         row = carry_out(&first, row.as_ref(), &mut seen);
         // Nobody is restricted twice by one downgrade: the store remembers whom an administrator let
         // in, and such a person's access is retained.
-        let let_in = by_bridge && row.as_ref().is_some_and(|row| !row.restricted_by_bridge);
+        let let_in = state == State::Restricted
+            && known
+            && by_bridge
+            && row.as_ref().is_some_and(|row| !row.restricted_by_bridge);
         let again = Facts {
             claimed,
             complete,
