@@ -3,6 +3,7 @@
 use super::email::Email;
 use super::ids::{CliqId, Zuid};
 use super::index::Index;
+use super::shared::Shared;
 
 /// Where a Cliq row stands, from its `status` or from the pass that listed it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,11 +28,11 @@ pub struct CliqUser {
     /// Address, when it is one.
     pub email: Option<Email>,
     /// The Zoho-wide organization of the person's account.
-    pub zoid: Option<String>,
+    pub zoid: Option<Shared>,
     /// The Cliq organization of the person's account.
-    pub organization_id: Option<String>,
+    pub organization_id: Option<Shared>,
     /// Undocumented number seen in live answers; counts only with configured values.
-    pub user_type: Option<String>,
+    pub user_type: Option<Shared>,
     /// Where the row stands.
     pub presence: Presence,
 }

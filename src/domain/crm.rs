@@ -3,6 +3,7 @@
 use super::email::Email;
 use super::ids::{CrmUserId, Zuid};
 use super::index::Index;
+use super::shared::Shared;
 use super::time::Timestamp;
 
 /// What CRM says of a user's account (contract section 3.1, design section 11 "Identity").
@@ -34,17 +35,17 @@ pub struct CrmUser {
     /// Whether the user confirmed the CRM Plus invitation; `None` if CRM did not say.
     pub confirmed: Option<bool>,
     /// `category`; only `regular_user` is in scope. `None` if CRM did not say.
-    pub category: Option<String>,
+    pub category: Option<Shared>,
     /// Profile name, for scope rules.
-    pub profile: Option<String>,
+    pub profile: Option<Shared>,
     /// Role name, for scope rules. Never mapped onto Cliq (R24, R25).
-    pub role: Option<String>,
+    pub role: Option<Shared>,
     /// Name of who created the user: the "who invited you" of a letter.
-    pub created_by: Option<String>,
+    pub created_by: Option<Shared>,
     /// IANA time zone name, if CRM has one.
-    pub time_zone: Option<String>,
+    pub time_zone: Option<Shared>,
     /// Language tag, such as `en_US`.
-    pub language: Option<String>,
+    pub language: Option<Shared>,
     /// When CRM last changed the row; the version of the evidence.
     pub modified_at: Option<Timestamp>,
 }
@@ -116,8 +117,7 @@ impl Roster {
 
     /// Rows that share an account or an address, in groups of two or more.
     pub fn namesakes(&self) -> impl Iterator<Item = Vec<&CrmUser>> {
-        let accounts = self.by_account.groups(&self.users, account);
-        accounts.chain(self.by_email.groups(&self.users, address))
+        self.by_account.groups(&self.users).chain(self.by_email.groups(&self.users))
     }
 
     /// How many rows there are.

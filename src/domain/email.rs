@@ -2,6 +2,7 @@
 //!
 //! Canonical form (design section 11, identity): NFC, trimmed, lower case, IDNA domain.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use unicode_normalization::UnicodeNormalization;
@@ -12,7 +13,7 @@ const LENGTH_MAX_BYTES: usize = 254;
 /// A single, syntactically valid address.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Email {
-    canonical: String,
+    canonical: Box<str>,
 }
 
 /// Why a text is not an address that can be used.
@@ -36,7 +37,7 @@ impl Email {
     /// # Errors
     /// Says which rule the text breaks.
     pub fn parse(text: &str) -> Result<Self, BadEmail> {
-        let text: String = text.trim().nfc().collect();
+        let text = composed(text.trim());
         if text.len() > LENGTH_MAX_BYTES {
             return Err(BadEmail::TooLong);
         }
@@ -48,8 +49,8 @@ impl Email {
             return Err(BadEmail::Syntax);
         }
         let domain = canonical_domain(domain).ok_or(BadEmail::Syntax)?;
-        let local: String = local.to_lowercase().nfc().collect();
-        let canonical = format!("{local}@{domain}");
+        let lower = local.to_lowercase();
+        let canonical = format!("{}@{domain}", composed(&lower));
         if canonical.len() > LENGTH_MAX_BYTES {
             return Err(BadEmail::TooLong);
         }
@@ -59,7 +60,7 @@ impl Email {
             .without_domain_literal();
         email_address::EmailAddress::parse_with_options(&canonical, options)
             .map_err(|_| BadEmail::Syntax)?;
-        Ok(Self { canonical })
+        Ok(Self { canonical: canonical.into_boxed_str() })
     }
 
     /// The canonical address: what is compared, stored and written to.
@@ -90,6 +91,11 @@ impl Email {
         let first: String = self.canonical.chars().take(1).collect();
         format!("{first}***@{}", self.domain())
     }
+}
+
+/// The text in NFC; plain ASCII is that already.
+fn composed(text: &str) -> Cow<'_, str> {
+    if text.is_ascii() { text.into() } else { text.nfc().collect() }
 }
 
 /// The canonical form of a domain: IDNA (punycode), lower case; `None` if it is not one.

@@ -23,6 +23,7 @@ pub mod policy;
 pub mod run;
 pub mod scheme;
 pub mod secret;
+pub mod shared;
 pub mod time;
 pub mod token;
 pub mod verb;

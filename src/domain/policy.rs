@@ -7,6 +7,7 @@ use super::access::{CliqPlan, Subscription};
 use super::crm::{CrmUser, Standing};
 use super::email::Email;
 use super::ids::OrgId;
+use super::shared::Shared;
 use super::time::Timestamp;
 
 /// Alternatives that match a CRM user: any one listed value of any key is enough.
@@ -42,7 +43,7 @@ impl Matcher {
     /// The key that means the user, and the value by which it does: the first, in the order of the
     /// keys.
     pub fn matched_by<'a>(&self, user: &'a CrmUser) -> Option<(&'static str, &'a str)> {
-        let named = |key, set: &BTreeSet<String>, value: &'a Option<String>| {
+        let named = |key, set: &BTreeSet<String>, value: &'a Option<Shared>| {
             Some((key, value.as_deref()?)).filter(|(_, value)| set.contains(*value))
         };
         if self.all {

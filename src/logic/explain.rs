@@ -50,7 +50,7 @@ pub fn import(asked: &CrmUserId, user: Option<&CrmUser>, complete: bool, at: Tim
         Some(false) => "not confirmed yet",
         None => "confirmation not said",
     };
-    let said = |value: &Option<String>| value.clone().unwrap_or_else(|| "not said".to_owned());
+    let said = |value: Option<&str>| value.unwrap_or("not said").to_owned();
     // As the operator needs it; its `Display` is for the log.
     let email = user.email.as_ref().map(|email| email.as_str().to_owned());
     let modified = user.modified_at.map(Timestamp::to_rfc3339);
@@ -62,16 +62,16 @@ pub fn import(asked: &CrmUserId, user: Option<&CrmUser>, complete: bool, at: Tim
             .unwrap_or_else(|| "nameless".to_owned()),
         user.id,
         email.as_ref().map_or("no usable address".to_owned(), |email| format!("address {email}")),
-        said(&user.category),
-        said(&user.profile),
-        said(&user.role),
-        said(&modified),
+        said(user.category.as_deref()),
+        said(user.profile.as_deref()),
+        said(user.role.as_deref()),
+        said(modified.as_deref()),
     );
     let facts = json!({
         "found": true, "complete": complete, "read_at": read_at, "crm_user_id": user.id.as_str(),
         "name": user.full_name(), "email": email, "zuid": user.zuid.as_ref().map(ToString::to_string),
-        "status": status, "confirmed": user.confirmed, "category": user.category,
-        "profile": user.profile, "role": user.role, "modified_at": modified,
+        "status": status, "confirmed": user.confirmed, "category": user.category.as_deref(),
+        "profile": user.profile.as_deref(), "role": user.role.as_deref(), "modified_at": modified,
     });
     Told { step: "import", ok: active && email.is_some(), text, facts }
 }

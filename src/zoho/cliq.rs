@@ -17,6 +17,7 @@ use super::listing::{Listed, Listing, Silence};
 use super::wire::{BAD_PATH, address, malformed, text};
 use crate::config;
 use crate::domain::budget::Group;
+use crate::domain::shared::Pool;
 use crate::domain::{CliqId, CliqUser, Directory, Email, Presence, Zuid};
 
 const LIST: &str = "GET /api/v2/users";
@@ -70,12 +71,12 @@ impl Client {
             (Some("inactive"), Presence::Inactive),
         ];
         let wanted = if passes { all.len() } else { 1 };
-        let mut users = Vec::new();
+        let (mut users, mut pool) = (Vec::new(), Pool::default());
         let mut pages = 0;
         for (status, silent) in all.into_iter().take(wanted) {
             let listed = self.pass(None, status, priority).await?;
             pages += listed.pages;
-            users.extend(listed.rows.iter().filter_map(|row| read_user(row, silent)));
+            users.extend(listed.rows.iter().filter_map(|row| read_user(row, silent, &mut pool)));
         }
         Ok(Directory::complete(users, pages))
     }
@@ -113,7 +114,7 @@ impl Client {
         if data.is_null() || data.as_object().is_some_and(serde_json::Map::is_empty) {
             return Ok(None);
         }
-        let user = read_user(data, Presence::Unknown);
+        let user = read_user(data, Presence::Unknown, &mut Pool::default());
         let user = user.ok_or_else(|| malformed(GET, "no user in it"))?;
         if user.id.as_str() != id && user.zuid.as_ref().is_none_or(|zuid| zuid.as_str() != id) {
             return Err(malformed(GET, "not the user that was asked for"));
@@ -193,20 +194,22 @@ impl Client {
 
 /// The rows with exactly this address; Zoho's search also finds what only contains it.
 fn exactly(email: &Email, rows: &[Value], silent: Presence) -> Vec<CliqUser> {
-    let users = rows.iter().filter_map(|row| read_user(row, silent));
+    let mut pool = Pool::default();
+    let users = rows.iter().filter_map(|row| read_user(row, silent, &mut pool));
     users.filter(|user| user.email.as_ref() == Some(email)).collect()
 }
 
 /// One row; every field but the id may be missing. `silent` is the presence of a row that does
 /// not say its status.
-fn read_user(row: &Value, silent: Presence) -> Option<CliqUser> {
+fn read_user(row: &Value, silent: Presence, pool: &mut Pool) -> Option<CliqUser> {
+    let mut shared = |keys: &[&str]| text(row, keys).map(|text| pool.share(&text));
     Some(CliqUser {
         id: CliqId::new(text(row, &USER_IDS)?),
         zuid: text(row, &["zuid"]).map(Zuid::new),
         email: text(row, &["email_id", "email"]).and_then(|email| Email::parse(&email).ok()),
-        zoid: text(row, &["zoid"]),
-        organization_id: text(row, &["organization_id"]),
-        user_type: text(row, &["user_type"]),
+        zoid: shared(&["zoid"]),
+        organization_id: shared(&["organization_id"]),
+        user_type: shared(&["user_type"]),
         presence: text(row, &["status"]).map_or(silent, |word| presence(&word)),
     })
 }

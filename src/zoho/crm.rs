@@ -15,6 +15,7 @@ use super::listing::PAGES_MAX;
 use super::wire::{BAD_PATH, address, count, malformed, name, needed, text, truth};
 use crate::config;
 use crate::domain::budget::Group;
+use crate::domain::shared::Pool;
 use crate::domain::{CrmUser, CrmUserId, Email, Roster, Standing, Timestamp, Zuid};
 
 const LIST: &str = "GET /crm/v8/users";
@@ -108,7 +109,8 @@ impl Client {
                 let rows = body.get("users").and_then(Value::as_array);
                 let rows = rows.ok_or_else(|| malformed(GET, "no list of users"))?;
                 let Some(row) = rows.first() else { return Ok(None) };
-                let user = read_user(row).ok_or_else(|| malformed(GET, "a row without an id"))?;
+                let user = read_user(row, &mut Pool::default());
+                let user = user.ok_or_else(|| malformed(GET, "a row without an id"))?;
                 if rows.len() > 1 || user.id != *id {
                     return Err(malformed(GET, "not the user that was asked for"));
                 }
@@ -149,7 +151,8 @@ impl Client {
         };
         let rows = body.get("users").and_then(Value::as_array);
         let rows = rows.ok_or_else(|| malformed(LIST, "no list of users"))?;
-        Ok(rows.iter().filter_map(read_user).collect())
+        let mut pool = Pool::default();
+        Ok(rows.iter().filter_map(|row| read_user(row, &mut pool)).collect())
     }
 
     /// The organization and its subscription.
@@ -206,8 +209,9 @@ fn read_page(
     if rows.is_empty() && (more || page > 1) {
         return Err(broken("an empty page where rows were promised"));
     }
+    let mut pool = Pool::default();
     for row in rows {
-        let user = read_user(row).ok_or_else(|| broken("a row without an id"))?;
+        let user = read_user(row, &mut pool).ok_or_else(|| broken("a row without an id"))?;
         if !ids.insert(user.id.clone()) {
             return Err(broken("a row came twice: pages shifted while being read"));
         }
@@ -225,7 +229,8 @@ fn broken(rule: &str) -> CallError {
 }
 
 /// One row; every field but the id may be missing (I30).
-fn read_user(row: &Value) -> Option<CrmUser> {
+fn read_user(row: &Value, pool: &mut Pool) -> Option<CrmUser> {
+    let mut shared = |text: Option<String>| text.map(|text| pool.share(&text));
     Some(CrmUser {
         id: CrmUserId::new(text(row, &["id"])?),
         zuid: text(row, &["zuid"]).map(Zuid::new),
@@ -236,12 +241,12 @@ fn read_user(row: &Value) -> Option<CrmUser> {
         last_name: text(row, &["last_name"]).unwrap_or_default(),
         standing: standing(text(row, &["status"])),
         confirmed: truth(row, "confirm"),
-        category: text(row, &["category"]),
-        profile: name(row, "profile"),
-        role: name(row, "role"),
-        created_by: name(row, "created_by"),
-        time_zone: text(row, &["time_zone"]),
-        language: text(row, &["language"]),
+        category: shared(text(row, &["category"])),
+        profile: shared(name(row, "profile")),
+        role: shared(name(row, "role")),
+        created_by: shared(name(row, "created_by")),
+        time_zone: shared(text(row, &["time_zone"])),
+        language: shared(text(row, &["language"])),
         modified_at: text(row, &["Modified_Time"]).and_then(|time| Timestamp::parse(&time)),
     })
 }

@@ -2,6 +2,7 @@
 //! none says home, else Unknown, and untouchable (R6, R29; design section 11, "Identity").
 
 use crate::domain::policy::{ExternalWhen, Policy};
+use crate::domain::shared::Shared;
 use crate::domain::{Class, CliqUser};
 
 /// The class of one Cliq row.
@@ -28,7 +29,7 @@ pub fn evidence(policy: &Policy, row: &CliqUser) -> Vec<String> {
     }
     for evidence in &policy.external_when {
         let Some(foreign) = says(policy, *evidence, row) else { continue };
-        let theirs = |value: &Option<String>| value.clone().unwrap_or_default();
+        let theirs = |value: &Option<Shared>| value.as_deref().unwrap_or_default().to_owned();
         let whose = if foreign { "another organization's" } else { "our own" };
         clauses.push(match evidence {
             ExternalWhen::OrganizationId => {
@@ -51,15 +52,15 @@ fn is_of_the_house(policy: &Policy, row: &CliqUser) -> bool {
 fn says(policy: &Policy, evidence: ExternalWhen, row: &CliqUser) -> Option<bool> {
     match evidence {
         ExternalWhen::OrganizationId => {
-            row.organization_id.as_ref().map(|theirs| *theirs != policy.cliq_org)
+            row.organization_id.as_deref().map(|theirs| theirs != policy.cliq_org)
         }
-        ExternalWhen::Zoid => match (&row.zoid, &policy.zoid) {
+        ExternalWhen::Zoid => match (row.zoid.as_deref(), policy.zoid.as_deref()) {
             (Some(theirs), Some(ours)) => Some(theirs != ours),
             _ => None,
         },
         ExternalWhen::UserType => row
             .user_type
-            .as_ref()
+            .as_deref()
             .filter(|word| policy.external_user_types.contains(*word))
             .map(|_| true),
     }

@@ -19,6 +19,7 @@ use leaving::{absent, not_active, release, unscoped};
 
 use crate::domain::membership::{Membership, Origin, State};
 use crate::domain::policy::Policy;
+use crate::domain::shared::Shared;
 use crate::domain::{
     Access, Class, CliqUser, CrmUser, Email, Home, MembershipId, PortalVerb, Presence, Standing,
     Timestamp,
@@ -233,9 +234,10 @@ fn draft(policy: &Policy, user: &CrmUser, facts: &Facts<'_>, now: Timestamp) -> 
     note_address(&mut row, email);
     row.first_name.clone_from(&user.first_name);
     row.last_name.clone_from(&user.last_name);
-    row.invited_by = user.created_by.clone().unwrap_or_default();
-    row.language = user.language.clone().unwrap_or_default();
-    row.time_zone = user.time_zone.clone().unwrap_or_default();
+    let known_as = |word: Option<&Shared>| word.map_or_else(String::new, |word| word.to_string());
+    row.invited_by = known_as(user.created_by.as_ref());
+    row.language = known_as(user.language.as_ref());
+    row.time_zone = known_as(user.time_zone.as_ref());
     row.zuid = user.zuid.clone().or(row.zuid);
     row.suspected_at = None;
     row.absent_since = None;

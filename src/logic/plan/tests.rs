@@ -379,7 +379,7 @@ proptest! {
             ..member(state)
         });
         let mut seen = presence.map(|presence| CliqUser {
-            organization_id: (!home.is_empty()).then(|| home.to_owned()),
+            organization_id: (!home.is_empty()).then(|| home.into()),
             zoid: None,
             ..cliq(presence)
         });
