@@ -151,12 +151,23 @@ impl Engine {
             .store
             .read(move |tx| {
                 let Some(run) = runs::get(tx, id)? else { return Ok(None) };
-                let text = runs::plan(tx, id)?;
+                let text = runs::plan(tx, twin(tx, &run)?)?;
                 let kept = text.and_then(|text| serde_json::from_str(&text).ok());
                 Ok(Some(kept.or_else(|| without_lines(&run))))
             })
             .await
     }
+}
+
+/// The run that keeps this one's plan: a plan that is held again is kept once, by the newest.
+fn twin(tx: &Tx<'_>, run: &Run) -> Result<RunId, StoreError> {
+    let Some(organization) = run.organization.as_ref().filter(|_| run.state == RunState::Held)
+    else {
+        return Ok(run.id);
+    };
+    let newest = runs::newest_held(tx, organization, run.person.as_deref())?;
+    let newest = newest.map(|id| runs::get(tx, id)).transpose()?.flatten();
+    Ok(newest.filter(|newest| newest.checksum == run.checksum).map_or(run.id, |newest| newest.id))
 }
 
 /// A plan that had no lines is not kept: it says itself. Nor are the lines of one that a newer held
