@@ -2,6 +2,7 @@
 //!
 //! Deliberately absent: whether it may go; the daemon plans again and says so.
 
+use std::collections::BTreeSet;
 use std::io::{IsTerminal as _, Write as _};
 
 use anyhow::Context;
@@ -9,8 +10,9 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::admin::Door;
-use super::plan::{Form, open, shown, text};
+use super::plan::{Form, open, rows, shown, text};
 use super::{Outcome, print, say};
+use crate::logic::markdown::plain;
 
 #[derive(Args)]
 pub(super) struct ApproveOptions {
@@ -69,8 +71,16 @@ pub(super) async fn run(options: &ApproveOptions) -> anyhow::Result<Outcome> {
     } else {
         let (run, changes) = (text(&answer.body, "run_id"), &answer.body["changes"]);
         print(&format!("{run} is approved: {changes} changes are under way"));
+        for why in left(&answer.body) {
+            say(&format!("not done: {why}"));
+        }
     }
     Ok(Outcome::Good)
+}
+
+/// Why some of it was not let go, each reason once.
+fn left(answer: &Value) -> BTreeSet<String> {
+    rows(answer, "held").map(|row| plain(text(row, "reason"))).collect()
 }
 
 fn refused(body: &Value, detail: &str, json: bool) -> Outcome {

@@ -129,9 +129,14 @@ pub(super) fn shown(plan: &Value, form: Form) -> String {
     let lines: Vec<Vec<String>> =
         rows(plan, "actions").map(|row| line(row, "reason")).chain(held(plan)).collect();
     if lines.is_empty() {
+        let nothing = if plan["truncated"] == true {
+            "the lines are not kept: a newer held plan has replaced this one"
+        } else {
+            "nothing to do"
+        };
         return match form {
-            Form::Markdown => format!("## Plan of {organization}\n\nnothing to do\n"),
-            Form::Columns | Form::Tabs => format!("{organization}: nothing to do\n"),
+            Form::Markdown => format!("## Plan of {organization}\n\n{nothing}\n"),
+            Form::Columns | Form::Tabs => format!("{organization}: {nothing}\n"),
         };
     }
     let mut out = match form {

@@ -2,7 +2,7 @@
 //!
 //! Deliberately absent: carrying it out; the daemon does, whether anybody watches or not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::IsTerminal as _;
 use std::time::Duration;
 
@@ -186,6 +186,12 @@ fn ended(run: &Value) -> String {
                 calls.0,
                 calls.1
             )
+        }
+        (Some(RunState::Held), _) if text(run, "hold") == "contradiction" => {
+            let why: BTreeSet<String> =
+                rows(run, "held").map(|row| plain(text(row, "reason"))).collect();
+            let why: Vec<String> = why.into_iter().collect();
+            format!("{name}: held, {held} lines have to be resolved: {}", why.join("; "))
         }
         (Some(RunState::Held), _) => format!(
             "{name}: held, {held} lines wait for approval; look at them and let them go: \

@@ -3,7 +3,7 @@
 //! Plain data, in one order whatever order the listings had. Deliberately absent: how it is decided,
 //! which is `logic::plan`'s, and its canonical form, which is `logic::seal`'s.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::action::PortalVerb;
@@ -62,6 +62,11 @@ pub enum Hold {
     Vanishing,
     /// No seat is free; no approval makes one.
     NoSeat,
+    /// The plan contradicts itself about the person; its sentence. Somebody has to resolve that in
+    /// CRM, and no approval does (I26).
+    Contradiction(String),
+    /// Approved, but something newer is known of the person: left out of the approval.
+    Overtaken,
 }
 
 impl Hold {
@@ -80,13 +85,31 @@ impl Hold {
             Self::Invitations => "guard.max_invites would be passed within the window",
             Self::Vanishing => "more people are missing from Cliq than guard.max_removals allows",
             Self::NoSeat => "no licence: all seats are in use",
+            Self::Contradiction(why) => return why.clone(),
+            Self::Overtaken => {
+                "something newer is known of the person than was approved: the next run plans anew"
+            }
         }
         .to_owned()
     }
 
+    /// A stable word.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::FirstRun => "first_run",
+            Self::Scope => "scope",
+            Self::Guard(_) => "guard",
+            Self::Invitations => "invitations",
+            Self::Vanishing => "vanishing",
+            Self::NoSeat => "no_seat",
+            Self::Contradiction(_) => "contradiction",
+            Self::Overtaken => "overtaken",
+        }
+    }
+
     /// Whether an operator's approval lets the line go.
     pub fn waits_for_approval(&self) -> bool {
-        !matches!(self, Self::NoSeat)
+        !matches!(self, Self::NoSeat | Self::Contradiction(_) | Self::Overtaken)
     }
 }
 
@@ -117,6 +140,14 @@ impl Line {
     /// Whether it waits for an operator's approval.
     pub fn waits_for_approval(&self) -> bool {
         self.hold.as_ref().is_some_and(Hold::waits_for_approval)
+    }
+
+    /// Why the plan contradicts itself about the person, if it does.
+    pub fn contradiction(&self) -> Option<&str> {
+        match &self.hold {
+            Some(Hold::Contradiction(why)) => Some(why),
+            _ => None,
+        }
     }
 
     /// Whether it changes a licence and nothing else.
@@ -197,6 +228,8 @@ pub struct Plan {
     pub organization: OrgId,
     /// The one person it is about, as asked for; `None` is everybody.
     pub person: Option<String>,
+    /// A checksum over everything in the configuration that says who is meant by what.
+    pub scope: String,
     /// What was read.
     pub snapshot: Snapshot,
     /// Every line, also the held ones, by CRM user, word and channel.
@@ -232,5 +265,11 @@ impl Plan {
     /// Lines that wait for an operator's approval.
     pub fn waiting(&self) -> impl Iterator<Item = &Line> {
         self.lines.iter().filter(|line| line.waits_for_approval())
+    }
+
+    /// People about whom the plan contradicts itself: nothing at all is done for them.
+    pub fn contradicted(&self) -> BTreeSet<&CrmUserId> {
+        let lines = self.lines.iter().filter(|line| line.contradiction().is_some());
+        lines.map(|line| &line.crm_user_id).collect()
     }
 }

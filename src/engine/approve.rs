@@ -1,37 +1,30 @@
 //! Approving a held run: both sides are read again, the plan is made again, and if it is the approved
-//! one, exactly that is queued.
+//! one, exactly that is queued, in one transaction: all of it or nothing.
 //!
 //! The guard is open for those lines alone and in memory alone, so a crash leaves nothing open. What
 //! of the plan went on without approval may have happened meanwhile; anything else that differs is a
-//! refusal, also when nothing is left to do. Deliberately absent: raising limits.
+//! refusal, also when nothing is left to do. Deliberately absent: raising limits, and letting through
+//! what contradicts itself.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
-use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::apply::Look;
+use super::approvable::NotApproved;
 use super::facts::ReadError;
-use super::held::noted;
+use super::held::{HELD, held_rows, noted};
 use super::outlook::{Closed, Outlook, Reading};
+use super::resync::{PEOPLE_PER_TRANSACTION, Task};
 use super::{Engine, Host};
 use crate::domain::plan::{Hold, Plan};
 use crate::domain::run::RunState;
-use crate::domain::{CrmUserId, RunId, Timestamp};
-use crate::logic::seal::{self, PRINT_BYTES, Print};
+use crate::domain::{CrmUserId, OrgId, RunId, Timestamp};
+use crate::logic::plan::Verdict;
+use crate::logic::seal::{self, Print};
 use crate::store::audit::{self, Entry};
-use crate::store::outbox::Cause;
-use crate::store::runs::{self, Prints, Run};
-use crate::store::{StoreError, Tx, looks, orgs};
+use crate::store::runs::{self, Run};
+use crate::store::{StoreError, Tx, orgs, told};
 use crate::zoho::Meter;
-
-/// How long a held run can be approved: as long as the guard's window is by default. What is older was
-/// decided about another world.
-const APPROVAL_MAX: Duration = Duration::from_hours(24);
-
-/// People queued in one transaction; as in a run.
-const PEOPLE_PER_TRANSACTION: usize = 200;
 
 /// An approval that was carried out: everything is in the outbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,65 +39,18 @@ pub struct Approved {
     pub changes: usize,
     /// People left out, because something newer was known of them by then.
     pub left_out: usize,
+    /// Lines that were not let go, each with its reason, as in the run's view.
+    pub held: Vec<Value>,
 }
 
-/// Why a run was not approved. Nothing was done.
-#[derive(Debug, thiserror::Error)]
-pub enum NotApproved {
-    /// No such run.
-    #[error("there is no such run")]
-    Missing,
-    /// A request over several organizations, or a run that holds nothing.
-    #[error("{0}")]
-    NotHeld(String),
-    /// Somebody was faster.
-    #[error("{0} is already approved")]
-    Already(RunId),
-    /// A newer held run has replaced it.
-    #[error(
-        "{run} is replaced by a newer held run of the organization: look at {newer} and approve that"
-    )]
-    Replaced {
-        /// The one that was to be approved.
-        run: RunId,
-        /// The one that can be.
-        newer: RunId,
-    },
-    /// Another checksum than the run's.
-    #[error("the checksum is not the one of {run}: look at its plan again")]
-    WrongChecksum {
-        /// The run.
-        run: RunId,
-        /// Its checksum.
-        expected: String,
-        /// The one that was sent.
-        given: String,
-    },
-    /// The run was held too long ago.
-    #[error("{0} was held more than 24 hours ago: plan again (resync the organization)")]
-    Expired(RunId),
-    /// The world has changed since.
-    #[error("the plan has changed since {run} was held: {what}. Nothing was done; plan again")]
-    Changed {
-        /// The run.
-        run: RunId,
-        /// The approved checksum.
-        approved: String,
-        /// The checksum of the plan as it would be now.
-        now: String,
-        /// What is different, in a sentence.
-        what: String,
-    },
-    /// Reading failed; nothing is planned from it.
-    #[error("both sides have to be read again, and that failed: {0}. Nothing was done")]
-    Outside(String),
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-/// What was approved, by person.
+/// What is let go, and for whom.
 struct Permit {
+    task: Task,
+    organization: OrgId,
+    /// The plan as it is now, which is the approved one.
+    plan: Plan,
+    closed: Closed,
+    /// The approved lines of each person.
     lines: BTreeMap<CrmUserId, Vec<Print>>,
     actor: String,
     hold: Option<String>,
@@ -123,7 +69,7 @@ impl Engine {
         actor: &str,
     ) -> Result<Approved, NotApproved> {
         let (engine, checksum, actor) = (self.clone(), checksum.to_owned(), actor.to_owned());
-        // Goes on when the caller goes away: half an approval would be worse than none.
+        // Goes on when the caller goes away.
         tokio::spawn(async move { engine.approve_run(run, &checksum, &actor).await })
             .await
             .unwrap_or(Err(NotApproved::Store(StoreError::Gone)))
@@ -148,36 +94,20 @@ impl Engine {
         let reading = self.read_for_approval(host, &run).await?;
         let Outlook { plan, closed } = self.look_ahead(host, &reading, None).await?;
         self.compare(&run, checksum, &plan).await?;
-        if let Some(why) = seal::contradiction(&plan.lines) {
-            return Err(NotApproved::NotHeld(why));
-        }
         let permit = Permit {
+            task: Task::of(&run, &reading),
+            organization: host.id().clone(),
             lines: by_person(&plan),
+            plan,
+            closed,
             actor: actor.to_owned(),
             hold: run.hold.clone(),
             checksum: checksum.to_owned(),
         };
-        let approved = self.let_go(host, &run, reading, plan, closed, permit).await;
+        let approved = self.let_go(host, &run, reading, permit).await;
         drop(turn);
         self.wake_outbox(host.id());
         approved
-    }
-
-    /// The run, if it is one that this checksum can approve now.
-    async fn approvable(&self, id: RunId, checksum: &str) -> Result<Run, NotApproved> {
-        let now = self.now();
-        let given = checksum.to_owned();
-        self.inner
-            .store
-            .read(move |tx| {
-                let Some(asked) = runs::get(tx, id)? else { return Ok(Err(NotApproved::Missing)) };
-                let run = same_plan(tx, &asked, &given)?.unwrap_or(asked);
-                Ok(match refusal(tx, &run, &given, now)? {
-                    Some(why) => Err(why),
-                    None => Ok(run),
-                })
-            })
-            .await?
     }
 
     async fn read_for_approval(&self, host: &Host, run: &Run) -> Result<Reading, NotApproved> {
@@ -192,190 +122,159 @@ impl Engine {
         })
     }
 
-    /// Whether the plan of now is what was approved.
-    async fn compare(&self, run: &Run, approved: &str, plan: &Plan) -> Result<(), NotApproved> {
-        let id = run.id;
-        let kept = self.inner.store.read(move |tx| runs::prints(tx, id)).await?;
-        match difference(&kept, plan) {
-            None => Ok(()),
-            Some(what) => Err(NotApproved::Changed {
-                run: run.id,
-                approved: approved.to_owned(),
-                now: plan.checksum.clone(),
-                what,
-            }),
-        }
-    }
-
     async fn let_go(
         &self,
         host: &Host,
         run: &Run,
         reading: Reading,
-        mut plan: Plan,
-        closed: Closed,
         permit: Permit,
     ) -> Result<Approved, NotApproved> {
-        let permit = Arc::new(permit);
-        let mut left_out = 0;
-        let mut rest = reading.people.clone();
-        let mut begins = true;
-        // At least once, so that an approved plan without anybody is approved too.
-        while begins || !rest.is_empty() {
-            let some: Vec<CrmUserId> =
-                rest.drain(..rest.len().min(PEOPLE_PER_TRANSACTION)).collect();
-            let begun =
-                self.queue_approved(host, run, &reading, some, closed, &permit, begins).await?;
-            match begun {
-                Some(count) => left_out += count,
-                None => return Err(NotApproved::Already(run.id)),
-            }
-            begins = false;
+        let whole = run.person.is_none();
+        if whole {
+            self.note_licences(host, &reading.sides, permit.task.cause()).await?;
         }
+        let (task, closed) = (permit.task.clone(), permit.closed);
+        let concerned = permit.plan.contradicted().into_iter().cloned();
+        let concerned: BTreeSet<CrmUserId> =
+            concerned.chain(permit.lines.keys().cloned()).collect();
+        let (engine, now) = (self.clone(), self.now());
+        // One transaction, however many people: less than a millisecond each, in which webhooks wait.
+        let queued = self
+            .inner
+            .store
+            .write("queue approved", move |tx| engine.queue_all(tx, permit, whole, now))
+            .await?;
+        let Some(approved) = queued else { return Err(NotApproved::Already(run.id)) };
+        // It is approved; what is only noted of the others, the next run notes as well.
+        let mut rest = reading.people;
+        rest.retain(|user| !concerned.contains(user));
+        let noted = self.note_the_rest(host, &task, &rest, closed, whole).await;
+        if let Err(error) = noted {
+            tracing::warn!(run = %run.id, %error, "not everything that was read is noted");
+        }
+        Ok(approved)
+    }
+
+    /// Queues what was approved, and says so of the run and of the organization. `None` if the run is
+    /// not held any more.
+    fn queue_all(
+        &self,
+        tx: &Tx<'_>,
+        permit: Permit,
+        whole: bool,
+        now: Timestamp,
+    ) -> Result<Option<Approved>, StoreError> {
+        let (id, organization) = (permit.task.run, &permit.organization);
+        let Some(host) = self.host(organization) else { return Ok(None) };
+        if !begin(tx, host, &permit, now)? {
+            return Ok(None);
+        }
+        let left_out = self.queue_approved(tx, host, &permit, now)?;
+        let mut seated = BTreeSet::new();
+        if whole {
+            seated = self.seat_approved(tx, host, &permit, now)?;
+            orgs::note_run(tx, organization, now)?;
+            self.approve_scope(tx, organization)?;
+            told::note(tx, organization, HELD, "")?;
+        }
+        let mut plan = permit.plan;
         for line in &mut plan.lines {
-            line.hold = line.hold.take().filter(|hold| *hold == Hold::NoSeat);
+            let goes = line.hold.as_ref().is_none_or(Hold::waits_for_approval);
+            let done = if line.is_licence() {
+                seated.contains(&line.crm_user_id)
+            } else {
+                !left_out.contains(&line.crm_user_id)
+            };
+            if goes {
+                line.hold = (!done).then_some(Hold::Overtaken);
+            }
         }
-        if run.person.is_none() {
-            self.settle_licences(host, run, &reading, &mut plan).await?;
-            self.note_members(host, &reading.sides).await?;
-            self.forget_hold(host).await?;
-            let (engine, organization, now) = (self.clone(), host.id().clone(), self.now());
+        // Under the name by which it was approved, also when some of it had gone on before.
+        plan.checksum = permit.checksum;
+        runs::note(tx, id, &noted(&plan, RunState::Applying, None), now)?;
+        runs::finish_applied(tx, now)?;
+        let state = runs::get(tx, id)?.map_or(RunState::Applying, |run| run.state);
+        let (changes, held) = (plan.free().count(), held_rows(&plan));
+        let (checksum, left_out) = (plan.checksum, left_out.len());
+        Ok(Some(Approved { run: id, state, checksum, changes, left_out, held }))
+    }
+
+    /// Queues each person's approved lines. Answers who was left out.
+    fn queue_approved(
+        &self,
+        tx: &Tx<'_>,
+        host: &Host,
+        permit: &Permit,
+        now: Timestamp,
+    ) -> Result<BTreeSet<CrmUserId>, StoreError> {
+        let mut bounds = self.bounds(tx, host.id(), now)?;
+        bounds.close(permit.closed);
+        bounds.open(true);
+        let mut left_out = BTreeSet::new();
+        for (user, approved) in &permit.lines {
+            let look = permit.task.look(host, user, now);
+            // Something newer may be known of the person: then the next run plans anew.
+            let same = self.prints(tx, &look)? == *approved;
+            if !same || self.settle_planned(tx, &look, &mut bounds)? == Verdict::Overtaken {
+                left_out.insert(user.clone());
+            }
+        }
+        self.tell_vanishing(tx, host, &bounds, now)?;
+        Ok(left_out)
+    }
+
+    /// Gives the licences that the approved plan had, as far as there still are seats. Answers to whom.
+    fn seat_approved(
+        &self,
+        tx: &Tx<'_>,
+        host: &Host,
+        permit: &Permit,
+        now: Timestamp,
+    ) -> Result<BTreeSet<CrmUserId>, StoreError> {
+        let licences = permit.plan.lines.iter().filter(|line| line.is_licence());
+        let planned: BTreeSet<CrmUserId> = licences.map(|line| line.crm_user_id.clone()).collect();
+        let (task, cause) = (&permit.task, permit.task.cause());
+        let seating = self.seat(tx, host, &task.sides, Some(&planned), cause, now)?;
+        Ok(seating.given.into_iter().map(|row| row.crm_user_id).collect())
+    }
+
+    /// Notes what was seen of everybody whom the plan has no line of.
+    async fn note_the_rest(
+        &self,
+        host: &Host,
+        task: &Task,
+        people: &[CrmUserId],
+        closed: Closed,
+        whole: bool,
+    ) -> Result<(), StoreError> {
+        for some in people.chunks(PEOPLE_PER_TRANSACTION) {
+            let (engine, organization) = (self.clone(), host.id().clone());
+            let (task, some, now) = (task.clone(), some.to_vec(), self.now());
             self.inner
                 .store
-                .write("note approval", move |tx| {
-                    orgs::note_run(tx, &organization, now)?;
-                    engine.approve_scope(tx, &organization)
+                .write("note approved", move |tx| {
+                    let Some(host) = engine.host(&organization) else { return Ok(()) };
+                    let mut bounds = engine.bounds(tx, &organization, now)?;
+                    bounds.close(closed);
+                    some.iter().try_for_each(|user| {
+                        engine
+                            .settle_planned(tx, &task.look(host, user, now), &mut bounds)
+                            .map(|_| ())
+                    })?;
+                    engine.tell_vanishing(tx, host, &bounds, now)
                 })
                 .await?;
         }
-        let mut note = noted(&plan, RunState::Applying, None);
-        if let Some(planned) = &mut note.plan {
-            planned.checksum.clone_from(&permit.checksum);
+        if whole {
+            self.note_members(host, &task.sides).await?;
         }
-        let (id, changes, now) = (run.id, plan.free().count(), self.now());
-        let state = self
-            .inner
-            .store
-            .write("note approved run", move |tx| {
-                runs::note(tx, id, &note, now)?;
-                runs::finish_applied(tx, now)?;
-                runs::get(tx, id)
-            })
-            .await?;
-        let state = state.map_or(RunState::Applying, |run| run.state);
-        Ok(Approved { run: id, state, checksum: permit.checksum.clone(), changes, left_out })
+        Ok(())
     }
-
-    /// Queues these people's part. Answers how many were left out; `None` if the run is not held any
-    /// more when its first part is queued.
-    #[expect(clippy::too_many_arguments, reason = "each is a part of the one approved plan")]
-    async fn queue_approved(
-        &self,
-        host: &Host,
-        run: &Run,
-        reading: &Reading,
-        people: Vec<CrmUserId>,
-        closed: Closed,
-        permit: &Arc<Permit>,
-        begins: bool,
-    ) -> Result<Option<usize>, StoreError> {
-        let (engine, organization) = (self.clone(), host.id().clone());
-        let (sides, permit) = (Arc::clone(&reading.sides), Arc::clone(permit));
-        let (run_id, rearm, now) = (run.id, run.person.is_some(), self.now());
-        self.inner
-            .store
-            .write("queue approved", move |tx| {
-                let Some(host) = engine.host(&organization) else { return Ok(None) };
-                // With the first part, so that no run says that it was approved and did nothing.
-                if begins && !begin(tx, host, run_id, &permit, now)? {
-                    return Ok(None);
-                }
-                let mut bounds = engine.bounds(tx, &organization, now)?;
-                bounds.close(closed);
-                let mut left_out = 0;
-                for user in &people {
-                    let cause = Cause { delivery: None, run: Some(run_id) };
-                    let look = Look { host, user, sides: &sides, cause, rearm, now };
-                    let approved = permit.lines.get(user);
-                    if let Some(lines) = approved
-                        && engine.prints(tx, &look)? != *lines
-                    {
-                        // Something newer is known of the person: the next run plans anew.
-                        left_out += 1;
-                        continue;
-                    }
-                    bounds.open(approved.is_some());
-                    engine.settle_person(tx, &look, &mut bounds)?;
-                    if rearm {
-                        looks::note(tx, &organization, user, sides.begun_at)?;
-                    }
-                }
-                engine.tell_vanishing(tx, host, &bounds, now)?;
-                Ok(Some(left_out))
-            })
-            .await
-    }
-}
-
-/// The newest held run, if it holds the plan of this checksum as the one that was asked for did: a
-/// plan that is held again every quarter of an hour is one plan.
-fn same_plan(tx: &Tx<'_>, asked: &Run, given: &str) -> Result<Option<Run>, StoreError> {
-    let Some(organization) = asked.organization.as_ref().filter(|_| asked.approved.is_none())
-    else {
-        return Ok(None);
-    };
-    let Some(newest) = runs::newest_held(tx, organization, asked.person.as_deref())? else {
-        return Ok(None);
-    };
-    let same = |run: &Run| {
-        run.checksum.as_deref() == Some(given) && asked.checksum.as_deref() == Some(given)
-    };
-    Ok(runs::get(tx, newest)?.filter(same))
-}
-
-/// Why this run cannot be approved with this checksum, if so.
-fn refusal(
-    tx: &Tx<'_>,
-    run: &Run,
-    given: &str,
-    now: Timestamp,
-) -> Result<Option<NotApproved>, StoreError> {
-    let Some(organization) = &run.organization else {
-        let each: Vec<String> =
-            runs::children(tx, run.id)?.iter().map(|child| child.id.to_string()).collect();
-        let why =
-            format!("{} has a run for each organization: approve {}", run.id, each.join(", "));
-        return Ok(Some(NotApproved::NotHeld(why)));
-    };
-    if run.approved.is_some() {
-        return Ok(Some(NotApproved::Already(run.id)));
-    }
-    let (RunState::Held, Some(expected)) = (run.state, &run.checksum) else {
-        let why = format!("{} is {}: only a held run is approved", run.id, run.state);
-        return Ok(Some(NotApproved::NotHeld(why)));
-    };
-    let newest = runs::newest_held(tx, organization, run.person.as_deref())?;
-    if let Some(newer) = newest.filter(|newest| *newest != run.id) {
-        return Ok(Some(NotApproved::Replaced { run: run.id, newer }));
-    }
-    if run.finished_at.is_none_or(|at| now.since(at) > APPROVAL_MAX) {
-        return Ok(Some(NotApproved::Expired(run.id)));
-    }
-    if expected != given {
-        let (expected, given) = (expected.clone(), given.to_owned());
-        return Ok(Some(NotApproved::WrongChecksum { run: run.id, expected, given }));
-    }
-    Ok(None)
 }
 
 /// Writes down who approved it. False if it is not held any more.
-fn begin(
-    tx: &Tx<'_>,
-    host: &Host,
-    run: RunId,
-    permit: &Permit,
-    now: Timestamp,
-) -> Result<bool, StoreError> {
+fn begin(tx: &Tx<'_>, host: &Host, permit: &Permit, now: Timestamp) -> Result<bool, StoreError> {
+    let run = permit.task.run;
     if !runs::approve(tx, run, &permit.actor, now)? {
         return Ok(false);
     }
@@ -386,8 +285,8 @@ fn begin(
         event: "run_approved",
         reason: "An operator approved the held plan; exactly that is carried out.",
         before: Some(json!({ "run": run.to_string(), "hold": permit.hold })),
-        after: Some(json!({ "checksum": permit.checksum })),
-        cause: Cause { delivery: None, run: Some(run) },
+        after: Some(json!({ "checksum": permit.checksum, "scope": permit.plan.scope })),
+        cause: permit.task.cause(),
         action: None,
     };
     audit::record(tx, &entry, now)?;
@@ -395,104 +294,12 @@ fn begin(
 }
 
 /// The approved lines of each person, but licences, which have no guard and are given as there are
-/// seats.
+/// seats. Nobody about whom the plan contradicts itself is among them.
 fn by_person(plan: &Plan) -> BTreeMap<CrmUserId, Vec<Print>> {
     let mut all: BTreeMap<CrmUserId, Vec<Print>> = BTreeMap::new();
-    for line in plan.lines.iter().filter(|line| !line.is_licence()) {
+    let goes = |hold: &Option<Hold>| hold.as_ref().is_none_or(Hold::waits_for_approval);
+    for line in plan.lines.iter().filter(|line| !line.is_licence() && goes(&line.hold)) {
         all.entry(line.crm_user_id.clone()).or_default().push(seal::print(line));
     }
     all
-}
-
-/// What differs from the approved plan, in a sentence: every line that waited has to be there, and
-/// nothing that was not. What did not wait may have been carried out.
-fn difference(kept: &Prints, plan: &Plan) -> Option<String> {
-    let waiting: BTreeSet<&[u8]> = kept.waiting.chunks(PRINT_BYTES).collect();
-    let free: BTreeSet<&[u8]> = kept.free.chunks(PRINT_BYTES).collect();
-    let (mut found, mut new) = (BTreeSet::new(), 0_usize);
-    let sealed = plan.lines.iter().filter(|line| line.hold != Some(Hold::NoSeat));
-    for print in sealed.map(seal::print) {
-        match waiting.get(print.as_slice()) {
-            Some(known) => {
-                found.insert(*known);
-            }
-            None => new += usize::from(!free.contains(print.as_slice())),
-        }
-    }
-    let gone = waiting.len() - found.len();
-    let lines = |count: usize| format!("{count} {}", if count == 1 { "line" } else { "lines" });
-    match (gone, new) {
-        (0, 0) => None,
-        (gone, 0) if plan.lines.is_empty() => {
-            Some(format!("nothing is left to do, and {} waited for approval", lines(gone)))
-        }
-        (gone, 0) => Some(format!("{} of it are not wanted any more", lines(gone))),
-        (0, new) => Some(format!("{} came to it", lines(new))),
-        (gone, new) => Some(format!(
-            "{} of it are not wanted any more, and {} came to it",
-            lines(gone),
-            lines(new)
-        )),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::difference;
-    use crate::domain::plan::{Counts, Deed, Line, Plan, Ruling, Snapshot};
-    use crate::domain::{CrmUserId, OrgId, PortalVerb, Timestamp};
-    use crate::logic::seal;
-    use crate::store::runs::Prints;
-
-    fn line(id: &str, verb: PortalVerb) -> Line {
-        Line {
-            crm_user_id: CrmUserId::from(id),
-            email: String::new(),
-            name: String::new(),
-            deed: Deed::Portal(verb),
-            channel: None,
-            reason: String::new(),
-            before: None,
-            after: None,
-            hold: None,
-        }
-    }
-
-    fn plan(lines: Vec<Line>) -> Plan {
-        Plan {
-            organization: OrgId::from("birch"),
-            person: None,
-            snapshot: Snapshot {
-                read_at: Timestamp(0),
-                complete: true,
-                crm_pages: 1,
-                crm_users: 1,
-                cliq_pages: 1,
-                cliq_users: 1,
-            },
-            lines,
-            ruling: Ruling::default(),
-            counts: Counts::default(),
-            calls_used: 0,
-            calls_needed: 0,
-            checksum: String::new(),
-        }
-    }
-
-    #[test]
-    fn what_went_on_without_approval_may_be_done_and_nothing_else_may_differ() {
-        let (leaver, other) = (line("1", PortalVerb::Restrict), line("2", PortalVerb::Restrict));
-        let newcomer = line("3", PortalVerb::AddExternal);
-        let kept = Prints {
-            waiting: [&leaver, &other].into_iter().flat_map(seal::print).collect(),
-            free: seal::print(&newcomer).to_vec(),
-        };
-        let both = vec![leaver.clone(), other.clone()];
-        assert_eq!(difference(&kept, &plan(both.clone())), None);
-        assert_eq!(difference(&kept, &plan([both.clone(), vec![newcomer]].concat())), None);
-        let said = |lines: Vec<Line>| difference(&kept, &plan(lines)).unwrap_or_default();
-        assert!(said(vec![]).contains("nothing is left to do"));
-        assert!(said(vec![leaver]).contains("1 line of it"));
-        assert!(said([both, vec![line("4", PortalVerb::AddExternal)]].concat()).contains("came"));
-    }
 }

@@ -96,7 +96,7 @@ fn obstacles(tx: &Tx<'_>, acting: &Acting<'_>) -> Result<Vec<(&'static str, Stri
         found.push(("quarantine", text));
     }
     if let Some(hold) = &acting.hold {
-        found.push((hold_word(hold), format!("Runs over {id} are held: {}.", hold.sentence())));
+        found.push((hold.word(), format!("Runs over {id} are held: {}.", hold.sentence())));
     }
     for (group, until) in acting.host.locks() {
         let text = format!(
@@ -107,17 +107,6 @@ fn obstacles(tx: &Tx<'_>, acting: &Acting<'_>) -> Result<Vec<(&'static str, Stri
         found.push(("lock", text));
     }
     Ok(found)
-}
-
-fn hold_word(hold: &Hold) -> &'static str {
-    match hold {
-        Hold::FirstRun => "first_run",
-        Hold::Scope => "scope",
-        Hold::Guard(_) => "guard",
-        Hold::Invitations => "invitations",
-        Hold::Vanishing => "vanishing",
-        Hold::NoSeat => "no_seat",
-    }
 }
 
 /// Open rows about the person: those that wait, and those that were refused or given up.

@@ -2,6 +2,8 @@
 //!
 //! Deliberately absent: letting one go, which is `approve`'s.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use super::{Engine, Host, plan_views};
@@ -21,7 +23,13 @@ const HELD_LINES_MAX: usize = 200;
 const SHORT: usize = 8;
 
 /// What administrators were last told of: the held part of an organization's plan.
-const WHAT: &str = "held_plan";
+pub(super) const HELD: &str = "held_plan";
+
+/// And the part in which it contradicts itself.
+const CONTRADICTED: &str = "contradicted_plan";
+
+/// Contradictions spelled out in one notice; the rest is a number.
+const CONTRADICTIONS_MAX: usize = 10;
 
 impl Engine {
     /// Ends the run as held, and says so unless just this was said before.
@@ -33,7 +41,8 @@ impl Engine {
         hold: Option<&Hold>,
     ) -> Result<(), StoreError> {
         let (note, notices) = (noted(plan, RunState::Held, hold), notices(run.id, plan, hold));
-        let about = seal::checksum(host.id(), plan.waiting());
+        let about = seal::checksum(host.id(), "", plan.waiting());
+        let (contradicted, torn) = (contradicted(plan), contradiction(plan));
         let (engine, organization, now) = (self.clone(), host.id().clone(), self.now());
         let (id, whole, boot) = (run.id, run.person.is_none(), self.inner.boot);
         tracing::warn!(run = %id, %organization, checksum = plan.checksum, "the run is held");
@@ -47,8 +56,13 @@ impl Engine {
                 runs::note(tx, id, &note, now)?;
                 runs::thin_out_held(tx, id)?;
                 runs::finish_applied(tx, now)?;
+                if (whole || torn.is_some())
+                    && told::note(tx, &organization, CONTRADICTED, &contradicted)?
+                {
+                    engine.tell_all(tx, &organization, torn.as_slice(), now)?;
+                }
                 // A run over one person has told what it holds by itself.
-                if whole && told::note(tx, &organization, WHAT, &about)? {
+                if whole && told::note(tx, &organization, HELD, &about)? {
                     engine.tell_all(tx, &organization, &notices, now)?;
                 }
                 Ok(())
@@ -60,13 +74,19 @@ impl Engine {
     pub(super) async fn forget_hold(&self, host: &Host) -> Result<(), StoreError> {
         let organization = host.id().clone();
         let id = organization.clone();
-        let last = self.inner.store.read(move |tx| told::last(tx, &id, WHAT)).await?;
-        if last.is_none_or(|last| last.is_empty()) {
+        let told = |tx: &Tx<'_>, id: &OrgId, what| -> Result<bool, StoreError> {
+            Ok(told::last(tx, id, what)?.is_some_and(|last| !last.is_empty()))
+        };
+        let both = move |tx: &Tx<'_>| Ok(told(tx, &id, HELD)? || told(tx, &id, CONTRADICTED)?);
+        if !self.inner.store.read(both).await? {
             return Ok(());
         }
         self.inner
             .store
-            .write("forget hold", move |tx| told::note(tx, &organization, WHAT, "").map(|_| ()))
+            .write("forget hold", move |tx| {
+                told::note(tx, &organization, HELD, "")?;
+                told::note(tx, &organization, CONTRADICTED, "").map(|_| ())
+            })
             .await
     }
 
@@ -85,14 +105,14 @@ impl Engine {
 
 /// The run as the store keeps it.
 pub(super) fn noted(plan: &Plan, state: RunState, hold: Option<&Hold>) -> Note {
-    let mut rows: Vec<Value> =
-        plan.held().take(HELD_LINES_MAX).map(plan_views::held_line).collect();
+    let mut rows = held_rows(plan);
     if let (Some(hold), true) = (hold, rows.is_empty()) {
         rows.push(json!({ "reason": hold.sentence() }));
     }
     let text = (!plan.lines.is_empty()).then(|| plan_views::plan(plan).to_string());
     let is_held = state == RunState::Held;
-    let hold = hold.or_else(|| plan.waiting().find_map(|line| line.hold.as_ref()));
+    let waits = plan.waiting().next().or_else(|| plan.held().find(|l| l.contradiction().is_some()));
+    let hold = hold.or_else(|| waits.and_then(|line| line.hold.as_ref()));
     Note {
         state,
         counts: plan_views::counts(plan).to_string(),
@@ -102,27 +122,57 @@ pub(super) fn noted(plan: &Plan, state: RunState, hold: Option<&Hold>) -> Note {
             checksum: plan.checksum.clone(),
             text,
             guard: plan_views::guard(&plan.ruling).to_string(),
-            hold: hold.filter(|_| is_held).map(word),
+            scope: plan.scope.clone(),
+            hold: hold.filter(|_| is_held).map(Hold::word),
             prints: is_held.then(|| prints(plan)),
         }),
     }
 }
 
-/// Prints of what waits, and of what went on without. Whoever goes without a seat is neither.
+/// What of the plan is held, each line with its reason.
+pub(super) fn held_rows(plan: &Plan) -> Vec<Value> {
+    plan.held().take(HELD_LINES_MAX).map(plan_views::held_line).collect()
+}
+
+/// Prints of what waits, and of what went on without. What no approval lets go is neither.
 fn prints(plan: &Plan) -> Prints {
     let all = |lines: &mut dyn Iterator<Item = &Line>| lines.flat_map(seal::print).collect();
     Prints { waiting: all(&mut plan.waiting()), free: all(&mut plan.free()) }
 }
 
-fn word(hold: &Hold) -> &'static str {
-    match hold {
-        Hold::FirstRun => "first_run",
-        Hold::Scope => "scope",
-        Hold::Guard(_) => "guard",
-        Hold::Invitations => "invitations",
-        Hold::Vanishing => "vanishing",
-        Hold::NoSeat => "no_seat",
+/// What tells one set of contradictions from another; empty if there is none.
+fn contradicted(plan: &Plan) -> String {
+    let mut lines = plan.lines.iter().filter(|line| line.contradiction().is_some()).peekable();
+    if lines.peek().is_none() {
+        return String::new();
     }
+    seal::checksum(&plan.organization, "", lines)
+}
+
+/// The sentences in which a plan contradicts itself, each once.
+pub(super) fn contradictions(plan: &Plan) -> BTreeSet<&str> {
+    plan.lines.iter().filter_map(Line::contradiction).collect()
+}
+
+/// What the administrators hear of contradictions, if there are any (I26).
+fn contradiction(plan: &Plan) -> Option<Notice> {
+    let sentences = contradictions(plan);
+    let first: Vec<&str> = sentences.iter().take(CONTRADICTIONS_MAX).copied().collect();
+    let rest = match sentences.len().saturating_sub(CONTRADICTIONS_MAX) {
+        0 => String::new(),
+        more => format!("\nand {more} more"),
+    };
+    let (organization, sum) = (&plan.organization, contradicted(plan));
+    (!first.is_empty()).then(|| Notice {
+        title: format!(
+            "People of {organization} contradict each other ({})",
+            sum.get(..SHORT).unwrap_or_default()
+        ),
+        body: format!(
+            "{}.{rest}\nEverybody else goes on. No approval resolves this.",
+            first.join(".\n")
+        ),
+    })
 }
 
 /// What the administrators hear of a held plan. People missing from Cliq are told elsewhere.

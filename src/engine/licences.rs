@@ -12,8 +12,8 @@ use crate::config::CliqList;
 use crate::domain::access::CliqPlan;
 use crate::domain::letter::Notice;
 use crate::domain::{
-    Action, Lane, Licence, Membership, MembershipId, Operation, OrgId, PortalVerb, Presence,
-    Subscription, Timestamp,
+    Action, CrmUserId, Lane, Licence, Membership, MembershipId, Operation, OrgId, PortalVerb,
+    Presence, Subscription, Timestamp,
 };
 use crate::logic::licences::{self, Hand, Look, Observed};
 use crate::store::audit::{self, Entry};
@@ -114,26 +114,42 @@ impl Engine {
                     return Err(StoreError::Superseded(run));
                 }
                 let Some(host) = engine.host(&organization) else { return Ok(Vec::new()) };
-                let seating = seating(tx, host, &sides)?;
-                for row in &seating.given {
-                    if engine.dispute(tx, row)?.is_some() {
-                        continue;
-                    }
-                    let new = NewAction {
-                        organization: &organization,
-                        membership: Some(row),
-                        operation: Operation::Portal(PortalVerb::AssignLicence),
-                        reason: LISTED,
-                        cause,
-                        wish: Wish::Planned,
-                        not_before: now,
-                    };
-                    outbox::put(tx, &new, now)?;
-                }
-                engine.tell_unseated(tx, host, &seating.without, now)?;
-                Ok(seating.without)
+                Ok(engine.seat(tx, host, &sides, None, cause, now)?.without)
             })
             .await
+    }
+
+    /// The same in a transaction, of these people alone if they are named. Answers who was given one.
+    pub(super) fn seat(
+        &self,
+        tx: &Tx<'_>,
+        host: &Host,
+        sides: &Sides,
+        only: Option<&BTreeSet<CrmUserId>>,
+        cause: Cause,
+        now: Timestamp,
+    ) -> Result<Seating, StoreError> {
+        let mut seating = seating(tx, host, sides)?;
+        seating.given.retain(|row| only.is_none_or(|only| only.contains(&row.crm_user_id)));
+        let mut given = Vec::with_capacity(seating.given.len());
+        for row in seating.given {
+            if self.dispute(tx, &row)?.is_some() {
+                continue;
+            }
+            let new = NewAction {
+                organization: host.id(),
+                membership: Some(&row),
+                operation: Operation::Portal(PortalVerb::AssignLicence),
+                reason: LISTED,
+                cause,
+                wish: Wish::Planned,
+                not_before: now,
+            };
+            outbox::put(tx, &new, now)?;
+            given.push(row);
+        }
+        self.tell_unseated(tx, host, &seating.without, now)?;
+        Ok(Seating { given, without: seating.without })
     }
 
     /// Says who goes without a licence: again only when there are more of them.

@@ -8,6 +8,7 @@ mod accept;
 mod actions;
 mod alarm;
 mod apply;
+mod approvable;
 mod approve;
 mod asked;
 mod channels;
@@ -64,7 +65,8 @@ use crate::store::{Store, StoreError};
 
 pub use accept::{AcceptError, Incoming, Receipt};
 pub use actions::ActionView;
-pub use approve::{Approved, NotApproved};
+pub use approvable::NotApproved;
+pub use approve::Approved;
 pub use channels::{ChannelView, GuestView};
 pub use dry_run::{DryRun, NotPlanned};
 pub use failures::remedy;

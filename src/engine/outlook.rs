@@ -3,11 +3,12 @@
 //!
 //! There is no second planner: [`Engine::decide`] and `foresee_guests` are what carries it out.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::apply::{Look, invites};
 use super::facts::Sides;
+use super::guard::Bounds;
 use super::{Engine, Host, licences};
 use crate::domain::membership::{Membership, State};
 use crate::domain::plan::{Counts, Deed, Hold, Line, Plan, Ruling, Snapshot};
@@ -100,19 +101,24 @@ impl Engine {
         now: Timestamp,
     ) -> Result<Outlook, StoreError> {
         let sides = &*reading.sides;
-        let (mut lines, mut counts) = (Vec::new(), Counts::default());
-        let (mut takes, mut vanishing) = (BTreeSet::new(), 0);
+        let mut all = Vec::with_capacity(reading.people.len());
         for user in &reading.people {
             let look = Look { host, user, sides, cause: Cause::default(), rearm, now };
-            let one = self.foresee(tx, &look)?;
-            lines.extend(one.lines);
-            takes.extend(one.takes);
-            vanishing += one.vanishing;
+            all.push(self.foresee(tx, &look)?);
+        }
+        let contradicted = contradicted(&all);
+        let (mut counts, mut takes, mut vanishing) = (Counts::default(), BTreeSet::new(), 0);
+        for (user, one) in reading.people.iter().zip(&all) {
             counts.people += 1;
             counts.changed += u32::from(one.changed);
-            counts.invitations += usize::from(one.invites);
             counts.under_way += one.under_way;
             *counts.verdicts.entry(one.verdict).or_default() += 1;
+            // Nothing is done for whoever is contradicted, so they use up no bound.
+            if !contradicted.contains_key(user) {
+                takes.extend(one.takes);
+                vanishing += one.vanishing;
+                counts.invitations += usize::from(one.invites);
+            }
         }
         counts.removals = takes.len();
         let mut bounds = self.bounds(tx, host.id(), now)?;
@@ -121,19 +127,13 @@ impl Engine {
             removals: bounds.removals.close_over(tx, &takes)?,
             vanishing: !bounds.vanishing.fits(vanishing),
         };
-        let mut judged = Vec::with_capacity(lines.len());
-        for (mut line, class) in lines {
-            line.hold = match (hold, class) {
-                (Some(hold), _) => Some(hold.clone()),
-                (None, Class::Invites) if closed.invitations => Some(Hold::Invitations),
-                (None, Class::Vanishes) if closed.vanishing => Some(Hold::Vanishing),
-                (None, Class::Removes(person)) => match closed.removals {
-                    Some(trip) if !bounds.removals.counts(tx, person)? => {
-                        Some(Hold::Guard(trip.sentence()))
-                    }
-                    _ => None,
-                },
-                _ => None,
+        let mut judged = Vec::new();
+        for (mut line, class) in all.into_iter().flat_map(|one| one.lines) {
+            let why = contradicted.get(&line.crm_user_id);
+            line.hold = match (why, hold) {
+                (Some(why), _) => Some(Hold::Contradiction(why.clone())),
+                (None, Some(hold)) => Some(hold.clone()),
+                (None, None) => held_by(tx, class, closed, &mut bounds)?,
             };
             judged.push(line);
         }
@@ -141,7 +141,8 @@ impl Engine {
             judged.extend(seats(tx, host, sides, hold)?);
         }
         let ruling = self.ruling(tx, &mut bounds.removals, &takes, counts.invitations, closed)?;
-        let plan = finished(host.id(), reading, judged, ruling, counts);
+        let scope = self.scope_seen(host.id());
+        let plan = finished(host.id(), reading, scope, judged, ruling, counts);
         Ok(Outlook { plan, closed })
     }
 
@@ -246,6 +247,30 @@ impl Engine {
         one.invites &= !counted;
         Ok(one)
     }
+}
+
+/// Of whom the plan would say two things at once, and what.
+fn contradicted(all: &[Foresight]) -> BTreeMap<CrmUserId, String> {
+    let lines = all.iter().flat_map(|one| &one.lines).map(|(line, _)| line);
+    let found = seal::contradictions(lines);
+    found.into_iter().map(|(user, why)| (user.clone(), why)).collect()
+}
+
+/// What is too much as a whole, and holds a line of this class.
+fn held_by(
+    tx: &Tx<'_>,
+    class: Class,
+    closed: Closed,
+    bounds: &mut Bounds,
+) -> Result<Option<Hold>, StoreError> {
+    Ok(match (class, closed.removals) {
+        (Class::Invites, _) if closed.invitations => Some(Hold::Invitations),
+        (Class::Vanishes, _) if closed.vanishing => Some(Hold::Vanishing),
+        (Class::Removes(person), Some(trip)) if !bounds.removals.counts(tx, person)? => {
+            Some(Hold::Guard(trip.sentence()))
+        }
+        _ => None,
+    })
 }
 
 /// Whom lines are about.
@@ -374,17 +399,19 @@ pub(super) fn licence_line(row: &Membership, hold: Option<Hold>) -> Line {
 fn finished(
     organization: &OrgId,
     reading: &Reading,
+    scope: String,
     mut lines: Vec<Line>,
     ruling: Ruling,
     counts: Counts,
 ) -> Plan {
     Plan::sort(&mut lines);
     let sealed = lines.iter().filter(|line| line.hold != Some(Hold::NoSeat));
-    let checksum = seal::checksum(organization, sealed);
+    let checksum = seal::checksum(organization, &scope, sealed);
     let sides = &reading.sides;
     Plan {
         organization: organization.clone(),
         person: reading.person.clone(),
+        scope,
         snapshot: Snapshot {
             read_at: sides.begun_at,
             complete: sides.complete,

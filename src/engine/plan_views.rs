@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::Engine;
 use super::status::{RunView, view};
-use crate::domain::plan::{Line, Plan, Ruling};
+use crate::domain::plan::{Hold, Line, Plan, Ruling};
 use crate::domain::run::RunState;
 use crate::domain::{RunId, Timestamp};
 use crate::store::runs::{self, Filter, Run};
@@ -34,6 +34,7 @@ pub(super) fn plan(plan: &Plan) -> Value {
         "organization": plan.organization.as_str(),
         "user": plan.person,
         "checksum": plan.checksum,
+        "scope": plan.scope,
         "actions": plan.free().take(LINES_MAX).map(line).collect::<Vec<_>>(),
         "held": plan.held().take(LINES_MAX).map(held_line).collect::<Vec<_>>(),
         "truncated": free > LINES_MAX || held > LINES_MAX,
@@ -104,7 +105,7 @@ fn line(line: &Line) -> Value {
 pub(super) fn held_line(one: &Line) -> Value {
     let mut value = line(one);
     value["because"] = one.reason.as_str().into();
-    value["reason"] = one.hold.as_ref().map(crate::domain::plan::Hold::sentence).into();
+    value["reason"] = one.hold.as_ref().map(Hold::sentence).into();
     value
 }
 
@@ -150,7 +151,7 @@ impl Engine {
             .store
             .read(move |tx| {
                 let Some(run) = runs::get(tx, id)? else { return Ok(None) };
-                let text = runs::plan(tx, id)?;
+                let text = runs::plan(tx, twin(tx, &run)?)?;
                 let kept = text.and_then(|text| serde_json::from_str(&text).ok());
                 Ok(Some(kept.or_else(|| without_lines(&run))))
             })
@@ -158,7 +159,19 @@ impl Engine {
     }
 }
 
-/// A plan that had no lines is not kept: it says itself.
+/// The run that keeps this one's plan: a plan that is held again is kept once, by the newest.
+fn twin(tx: &Tx<'_>, run: &Run) -> Result<RunId, StoreError> {
+    let Some(organization) = run.organization.as_ref().filter(|_| run.state == RunState::Held)
+    else {
+        return Ok(run.id);
+    };
+    let newest = runs::newest_held(tx, organization, run.person.as_deref())?;
+    let newest = newest.map(|id| runs::get(tx, id)).transpose()?.flatten();
+    Ok(newest.filter(|newest| newest.checksum == run.checksum).map_or(run.id, |newest| newest.id))
+}
+
+/// A plan that had no lines is not kept: it says itself. Nor are the lines of one that a newer held
+/// plan has replaced.
 fn without_lines(run: &Run) -> Option<Value> {
     let checksum = run.checksum.as_ref()?;
     let counts: Value = serde_json::from_str(&run.counts).unwrap_or_default();
@@ -166,7 +179,8 @@ fn without_lines(run: &Run) -> Option<Value> {
         run.guard.as_ref().and_then(|guard| serde_json::from_str(guard).ok());
     Some(json!({
         "organization": run.organization.as_ref().map(ToString::to_string),
-        "user": run.person, "checksum": checksum, "actions": [], "held": [], "truncated": false,
+        "user": run.person, "checksum": checksum, "scope": run.scope, "actions": [], "held": [],
+        "truncated": counts["actions"] != 0 || counts["held"] != 0,
         "guard": guard, "calls_used": counts["calls_used"], "calls_needed": counts["calls_needed"],
         "counts": counts,
         "snapshot": { "read_at": run.started_at.map(Timestamp::to_rfc3339) },
@@ -178,7 +192,9 @@ fn shown(tx: &Tx<'_>, run: &Run) -> Result<RunView, StoreError> {
     let mut shown = view(run);
     if let (RunState::Held, Some(organization)) = (run.state, &run.organization) {
         let newest = runs::newest_held(tx, organization, run.person.as_deref())?;
-        shown.replaced_by = newest.filter(|newest| *newest != run.id).map(|id| id.to_string());
+        let newer = newest.filter(|newest| *newest != run.id);
+        let later = newer.map_or_else(|| runs::resolved_by(tx, run), |newer| Ok(Some(newer)))?;
+        shown.replaced_by = later.map(|id| id.to_string());
     }
     // From the outbox, where each change is written down when it was made (I36).
     let done = outbox::done_by_run(tx, run.id)?;

@@ -9,20 +9,21 @@ use serde_json::{Value, json};
 
 use super::apply::Look;
 use super::facts::{ReadError, Sides};
+use super::guard::Bounds;
 use super::held::noted;
 use super::outlook::{Closed, Outlook, Reading, licence_line};
 use super::{Desk, Engine, Host, Step};
 use crate::domain::plan::{Hold, Plan};
 use crate::domain::run::{RunState, Trigger};
-use crate::domain::{CrmUserId, Email, Failure, OrgId, RunId};
-use crate::logic::seal;
+use crate::domain::{CrmUserId, Email, Failure, OrgId, RunId, Timestamp};
+use crate::logic::plan::Verdict;
 use crate::store::outbox::Cause;
 use crate::store::runs::{self, Note, Run};
-use crate::store::{StoreError, ledger, looks, orgs};
+use crate::store::{StoreError, Tx, ledger, looks, orgs};
 use crate::zoho::{Calls, Meter, Priority};
 
 /// People planned in one transaction.
-const PEOPLE_PER_TRANSACTION: usize = 200;
+pub(super) const PEOPLE_PER_TRANSACTION: usize = 200;
 
 /// What is to be resynced.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -273,16 +274,17 @@ impl Engine {
         hold: Option<Hold>,
     ) -> Result<(), ReadError> {
         let Outlook { mut plan, closed } = self.look_ahead(host, &reading, hold.clone()).await?;
-        if let Some(why) = seal::contradiction(&plan.lines) {
-            let note = Note { error: Some(why), ..noted(&plan, RunState::Failed, hold.as_ref()) };
-            return Ok(self.note_run(run.id, note).await?);
-        }
         if hold.is_some() {
             return Ok(self.hold_run(host, run, &plan, hold.as_ref()).await?);
         }
         let mut refused = BTreeMap::new();
-        for some in reading.people.chunks(PEOPLE_PER_TRANSACTION) {
-            refused.extend(self.queue(host, run, &reading, some.to_vec(), closed).await?);
+        let contradicted = plan.contradicted();
+        let mut people = reading.people.clone();
+        people.retain(|user| !contradicted.contains(user));
+        let stuck = !contradicted.is_empty();
+        let task = Task::of(run, &reading);
+        for some in people.chunks(PEOPLE_PER_TRANSACTION) {
+            refused.extend(self.queue(host, &task, some.to_vec(), closed).await?);
         }
         hold_the_rest(&mut plan, refused);
         let whole = run.person.is_none();
@@ -296,7 +298,7 @@ impl Engine {
                 .write("note first run", move |tx| orgs::note_run(tx, &organization, now))
                 .await?;
         }
-        if plan.waiting().next().is_some() {
+        if stuck || plan.waiting().next().is_some() {
             return Ok(self.hold_run(host, run, &plan, None).await?);
         }
         if whole {
@@ -307,7 +309,7 @@ impl Engine {
     }
 
     /// Licences, after everybody was planned; whoever goes without one is named in the plan.
-    pub(super) async fn settle_licences(
+    async fn settle_licences(
         &self,
         host: &Host,
         run: &Run,
@@ -349,37 +351,30 @@ impl Engine {
     async fn queue(
         &self,
         host: &Host,
-        run: &Run,
-        reading: &Reading,
+        task: &Task,
         people: Vec<CrmUserId>,
         closed: Closed,
     ) -> Result<Vec<(CrmUserId, String)>, StoreError> {
-        let (engine, organization) = (self.clone(), host.id().clone());
-        let (sides, run_id, rearm) = (Arc::clone(&reading.sides), run.id, run.person.is_some());
+        let (engine, organization, task) = (self.clone(), host.id().clone(), task.clone());
         let (boot, now) = (self.inner.boot, self.now());
         self.inner
             .store
             .write("queue run", move |tx| {
                 let Some(host) = engine.host(&organization) else { return Ok(Vec::new()) };
-                if !runs::is_held(tx, run_id, boot)? {
-                    return Err(StoreError::Superseded(run_id));
+                if !runs::is_held(tx, task.run, boot)? {
+                    return Err(StoreError::Superseded(task.run));
                 }
                 let mut bounds = engine.bounds(tx, &organization, now)?;
                 bounds.close(closed);
                 let mut held = Vec::new();
                 for user in &people {
-                    let cause = Cause { delivery: None, run: Some(run_id) };
-                    let look = Look { host, user, sides: &sides, cause, rearm, now };
                     let before = bounds.held();
-                    engine.settle_person(tx, &look, &mut bounds)?;
-                    if rearm {
-                        looks::note(tx, &organization, user, sides.begun_at)?;
-                    }
+                    engine.settle_planned(tx, &task.look(host, user, now), &mut bounds)?;
                     if let Some(why) = bounds.held_since(before) {
                         held.push((user.clone(), why));
                     }
                 }
-                if rearm {
+                if task.rearm {
                     engine.tell_bounds(tx, host, &bounds, now)?;
                 } else {
                     engine.tell_vanishing(tx, host, &bounds, now)?;
@@ -387,6 +382,20 @@ impl Engine {
                 Ok(held)
             })
             .await
+    }
+
+    /// Settles one person of a plan.
+    pub(super) fn settle_planned(
+        &self,
+        tx: &Tx<'_>,
+        look: &Look<'_>,
+        bounds: &mut Bounds,
+    ) -> Result<Verdict, StoreError> {
+        let verdict = self.settle_person(tx, look, bounds)?;
+        if look.rearm {
+            looks::note(tx, look.host.id(), look.user, look.sides.begun_at)?;
+        }
+        Ok(verdict)
     }
 
     /// Writes down how far the run is, if it is still ours.
@@ -426,6 +435,38 @@ impl Engine {
             plan: None,
         };
         self.note_run(run.id, note).await
+    }
+}
+
+/// What a plan is carried out from.
+#[derive(Clone)]
+pub(super) struct Task {
+    /// The run.
+    pub(super) run: RunId,
+    /// Both sides as they were read.
+    pub(super) sides: Arc<Sides>,
+    /// An operator asked for these very people.
+    pub(super) rearm: bool,
+}
+
+impl Task {
+    pub(super) fn of(run: &Run, reading: &Reading) -> Self {
+        Self { run: run.id, sides: Arc::clone(&reading.sides), rearm: run.person.is_some() }
+    }
+
+    /// What is written down as its cause.
+    pub(super) fn cause(&self) -> Cause {
+        Cause { delivery: None, run: Some(self.run) }
+    }
+
+    /// The look at one of its people.
+    pub(super) fn look<'a>(
+        &'a self,
+        host: &'a Host,
+        user: &'a CrmUserId,
+        now: Timestamp,
+    ) -> Look<'a> {
+        Look { host, user, sides: &self.sides, cause: self.cause(), rearm: self.rearm, now }
     }
 }
 

@@ -70,12 +70,14 @@ impl Engine {
         Ok(self.is_unapproved(tx, host.id())?.then_some(Hold::Scope))
     }
 
+    /// What the configuration means now, as a checksum.
+    pub(super) fn scope_seen(&self, id: &OrgId) -> String {
+        self.inner.scopes.get(id).cloned().unwrap_or_default()
+    }
+
     /// Notes that what the configuration means now was approved.
     pub(super) fn approve_scope(&self, tx: &Tx<'_>, id: &OrgId) -> Result<(), StoreError> {
-        match self.inner.scopes.get(id) {
-            Some(seen) => orgs::approve_scope(tx, id, seen),
-            None => Ok(()),
-        }
+        orgs::approve_scope(tx, id, &self.scope_seen(id))
     }
 }
 

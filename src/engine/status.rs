@@ -122,7 +122,9 @@ pub struct RunView {
     pub guard: Value,
     /// What holds it as a whole, or holds a part of it, in a word.
     pub hold: Option<String>,
-    /// A newer held run, which has replaced this one.
+    /// What the configuration meant for people when it planned, as a checksum.
+    pub scope: Option<String>,
+    /// A later run that has replaced this held one: it holds something else, or nothing any more.
     pub replaced_by: Option<String>,
     /// RFC 3339.
     pub approved_at: Option<String>,
@@ -317,6 +319,7 @@ pub(super) fn view(run: &Run) -> RunView {
         checksum: run.checksum.clone(),
         guard: guard.unwrap_or_default(),
         hold: run.hold.clone(),
+        scope: run.scope.clone(),
         replaced_by: None,
         approved_at: time(approved_at),
         approved_by,

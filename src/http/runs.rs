@@ -141,6 +141,7 @@ pub(super) async fn approve(
         "checksum": approved.checksum,
         "changes": approved.changes,
         "left_out": approved.left_out,
+        "held": approved.held,
     })))
 }
 
@@ -150,7 +151,11 @@ fn not_approved(error: NotApproved) -> Problem {
         NotApproved::Store(error) => store(error),
         NotApproved::Missing => missing(),
         NotApproved::Outside(_) => Problem::new(StatusCode::BAD_GATEWAY, error.to_string()),
-        NotApproved::NotHeld(_) | NotApproved::Already(_) | NotApproved::Expired(_) => conflict,
+        NotApproved::NotHeld(_)
+        | NotApproved::Already(_)
+        | NotApproved::Expired(_)
+        | NotApproved::OtherScope(_) => conflict,
+        NotApproved::Resolved { later, .. } => conflict.with("newer_run_id", later.to_string()),
         NotApproved::Replaced { newer, .. } => conflict.with("newer_run_id", newer.to_string()),
         NotApproved::WrongChecksum { expected, given, .. } => {
             conflict.with("checksum", expected).with("given", given)

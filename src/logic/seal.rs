@@ -3,7 +3,7 @@
 //! Whatever differs between two looks at the same world is no part of it: times, runs, names, and
 //! whether the guard holds a line, which depends on the window. Deliberately absent: making plans.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
@@ -54,8 +54,13 @@ fn sealed(line: &Line) -> String {
     canonical(&Value::Object(map))
 }
 
-/// The checksum of a plan with these lines, which are in the plan's order.
-pub fn checksum<'a>(organization: &OrgId, lines: impl Iterator<Item = &'a Line>) -> String {
+/// The checksum of a plan with these lines, which are in the plan's order, made under this scope: the
+/// same lines under another one are another plan.
+pub fn checksum<'a>(
+    organization: &OrgId,
+    scope: &str,
+    lines: impl Iterator<Item = &'a Line>,
+) -> String {
     // Hashed as it is written: a plan for a hundred thousand people is no text in memory.
     let mut hash = Sha256::new();
     hash.update(b"{\"actions\":[");
@@ -65,8 +70,8 @@ pub fn checksum<'a>(organization: &OrgId, lines: impl Iterator<Item = &'a Line>)
         }
         hash.update(sealed(line).as_bytes());
     }
-    let name = Value::from(organization.as_str());
-    hash.update(format!("],\"organization\":{}}}", canonical(&name)).as_bytes());
+    let (name, scope) = (Value::from(organization.as_str()), Value::from(scope));
+    hash.update(format!("],\"organization\":{name},\"scope\":{scope}}}").as_bytes());
     hex::encode(hash.finalize())
 }
 
@@ -86,37 +91,77 @@ pub fn print(line: &Line) -> Print {
     print
 }
 
-/// Why no plan may have these lines: somebody, or a person's address, would be both brought in and
-/// taken out, of the organization or of one channel (I26).
-pub fn contradiction(lines: &[Line]) -> Option<String> {
-    /// The person by id, and by address; and the channel, none for the organization itself.
-    type Place<'a> = (Result<&'a CrmUserId, &'a str>, Option<&'a str>);
-    let mut seen: BTreeMap<Place<'_>, bool> = BTreeMap::new();
+/// Where somebody is brought into or taken out of: the person by id, or by address, and the channel,
+/// none for the organization itself.
+type Place<'a> = (Result<&'a CrmUserId, &'a str>, Option<&'a str>);
+
+/// Whom no plan may touch, each with the reason: they, or whoever has their address, would be both
+/// brought in and taken out, of the organization or of one channel (I26).
+pub fn contradictions<'a>(
+    lines: impl Iterator<Item = &'a Line>,
+) -> BTreeMap<&'a CrmUserId, String> {
+    let mut places: BTreeMap<Place<'_>, [BTreeSet<&CrmUserId>; 2]> = BTreeMap::new();
     for line in lines {
-        let brings = match line.deed {
-            Deed::Portal(PortalVerb::AddExternal | PortalVerb::Restore) | Deed::ChannelAdd => true,
-            Deed::Portal(PortalVerb::RemoveExternal | PortalVerb::Restrict)
-            | Deed::ChannelRemove
-            | Deed::RemoveByHand
-            | Deed::BlockByHand => false,
-            Deed::Portal(PortalVerb::AssignLicence | PortalVerb::RevokeLicence)
-            | Deed::Letter
-            | Deed::NoteGone
-            | Deed::NoteGoneFromChannel => continue,
-        };
-        let channel = line.channel.as_deref();
+        let Some(brings) = brings(line.deed) else { continue };
         let by_address = Some(Err(line.email.as_str())).filter(|_| !line.email.is_empty());
         for person in [Some(Ok(&line.crm_user_id)), by_address].into_iter().flatten() {
-            if seen.insert((person, channel), brings).is_some_and(|before| before != brings) {
-                let place = channel.map_or("the organization".to_owned(), |c| format!("#{c}"));
-                return Some(format!(
-                    "the plan would both bring {} ({}) into {place} and take them out of it",
-                    line.crm_user_id, line.email
-                ));
+            let [taken, brought] = places.entry((person, line.channel.as_deref())).or_default();
+            (if brings { brought } else { taken }).insert(&line.crm_user_id);
+        }
+    }
+    let mut found = BTreeMap::new();
+    for ((person, channel), [taken, brought]) in &places {
+        if !taken.is_empty() && !brought.is_empty() {
+            let why = sentence(*person, *channel, taken, brought);
+            for user in taken.union(brought) {
+                found.entry(*user).or_insert_with(|| why.clone());
             }
         }
     }
-    None
+    found
+}
+
+/// Whether it brings somebody in, or takes them out.
+fn brings(deed: Deed) -> Option<bool> {
+    match deed {
+        Deed::Portal(PortalVerb::AddExternal | PortalVerb::Restore) | Deed::ChannelAdd => {
+            Some(true)
+        }
+        Deed::Portal(PortalVerb::RemoveExternal | PortalVerb::Restrict)
+        | Deed::ChannelRemove
+        | Deed::RemoveByHand
+        | Deed::BlockByHand => Some(false),
+        Deed::Portal(PortalVerb::AssignLicence | PortalVerb::RevokeLicence)
+        | Deed::Letter
+        | Deed::NoteGone
+        | Deed::NoteGoneFromChannel => None,
+    }
+}
+
+fn sentence(
+    person: Result<&CrmUserId, &str>,
+    channel: Option<&str>,
+    taken: &BTreeSet<&CrmUserId>,
+    brought: &BTreeSet<&CrmUserId>,
+) -> String {
+    let place = channel.map_or("the organization".to_owned(), |channel| format!("#{channel}"));
+    let all = |users: &BTreeSet<&CrmUserId>| {
+        let names: Vec<&str> = users.iter().map(|user| user.as_str()).collect();
+        names.join(", ")
+    };
+    match person {
+        Ok(user) => format!(
+            "CRM user {user} would be both brought into {place} and taken out of it; nothing is \
+             done for the person. Look at the row in CRM, then resync"
+        ),
+        Err(email) => format!(
+            "{email} would be taken out of {place} for CRM user {} and brought into it for CRM user \
+             {}; nothing is done for either. Correct the address of one of them in CRM, or delete \
+             the row that is not meant, then resync",
+            all(taken),
+            all(brought)
+        ),
+    }
 }
 
 #[cfg(test)]
@@ -125,7 +170,7 @@ mod tests {
     use proptest::sample::Index;
     use serde_json::json;
 
-    use super::{canonical, checksum, contradiction, print};
+    use super::{canonical, checksum, contradictions, print};
     use crate::domain::plan::{Deed, Hold, Line, Plan};
     use crate::domain::{CrmUserId, OrgId, PortalVerb};
 
@@ -154,19 +199,22 @@ mod tests {
     }
 
     #[test]
-    fn the_checksum_is_over_organization_and_lines_in_the_canonical_form() {
+    fn the_checksum_is_over_organization_scope_and_lines_in_the_canonical_form() {
         let one = line("1", Deed::Portal(PortalVerb::AddExternal), None);
         let text = concat!(
             r#"{"actions":[{"after":"invited","before":null,"channel":null,"crm_user_id":"1","#,
             r#""email":"1@partner.example","operation":"add_external","reason":"why"}],"#,
-            r#""organization":"birch"}"#
+            r#""organization":"birch","scope":"5c09"}"#
         );
-        assert_eq!(checksum(&birch(), [one].iter()), super::digest(text));
+        assert_eq!(checksum(&birch(), "5c09", [one.clone()].iter()), super::digest(text));
         assert_eq!(
-            checksum(&birch(), [].iter()),
-            super::digest(r#"{"actions":[],"organization":"birch"}"#)
+            checksum(&birch(), "", [].iter()),
+            super::digest(r#"{"actions":[],"organization":"birch","scope":""}"#)
         );
-        assert_ne!(checksum(&birch(), [].iter()), checksum(&OrgId::from("acme"), [].iter()));
+        let acme = OrgId::from("acme");
+        assert_ne!(checksum(&birch(), "", [].iter()), checksum(&acme, "", [].iter()));
+        let other = checksum(&birch(), "5c0a", [one.clone()].iter());
+        assert_ne!(checksum(&birch(), "5c09", [one].iter()), other);
     }
 
     #[test]
@@ -177,21 +225,34 @@ mod tests {
         assert_eq!((print(&plain), print(&plain)), (print(&held), print(&named)));
     }
 
+    /// Who is contradicted, each with the reason.
+    fn torn(lines: &[Line]) -> Vec<(String, String)> {
+        let found = contradictions(lines.iter());
+        found.into_iter().map(|(user, why)| (user.to_string(), why)).collect()
+    }
+
     #[test]
-    fn i26_bringing_in_and_taking_out_at_once_is_refused() {
+    fn i26_bringing_in_and_taking_out_at_once_names_who_is_concerned_and_nobody_else() {
         let add = Deed::Portal(PortalVerb::AddExternal);
         let remove = Deed::Portal(PortalVerb::RemoveExternal);
-        assert_eq!(contradiction(&[line("1", add, None), line("2", remove, None)]), None);
-        assert!(contradiction(&[line("1", add, None), line("1", remove, None)]).is_some());
+        assert_eq!(torn(&[line("1", add, None), line("2", remove, None)]), []);
+        let found = torn(&[line("1", add, None), line("1", remove, None), line("2", add, None)]);
+        assert!(matches!(found.as_slice(), [(one, why)] if one == "1" && why.contains("user 1")));
         let out =
             [line("1", Deed::ChannelAdd, Some("a")), line("1", Deed::ChannelRemove, Some("b"))];
-        assert_eq!(contradiction(&out), None);
+        assert_eq!(torn(&out), []);
         let out =
             [line("1", Deed::ChannelAdd, Some("a")), line("1", Deed::ChannelRemove, Some("a"))];
-        assert!(contradiction(&out).is_some());
+        assert!(torn(&out)[0].1.contains("#a"));
         // Under another CRM id, but the same address.
         let again = Line { email: "1@partner.example".to_owned(), ..line("2", add, None) };
-        assert!(contradiction(&[line("1", remove, None), again]).is_some());
+        let found = torn(&[line("1", remove, None), again, line("3", add, None)]);
+        let names: Vec<&str> = found.iter().map(|(user, _)| user.as_str()).collect();
+        assert_eq!(names, ["1", "2"]);
+        assert!(found[0].1.contains("for CRM user 1 and brought into it for CRM user 2"));
+        // Two rows without any address are not one person.
+        let unknown = |id, deed| Line { email: String::new(), ..line(id, deed, None) };
+        assert_eq!(torn(&[unknown("1", add), unknown("2", remove)]), []);
     }
 
     fn lines() -> impl Strategy<Value = Vec<Line>> {
@@ -222,7 +283,8 @@ mod tests {
                 }
             }
             Plan::sort(&mut shuffled);
-            prop_assert_eq!(checksum(&birch(), sorted.iter()), checksum(&birch(), shuffled.iter()));
+            let of = |lines: &[Line]| checksum(&birch(), "", lines.iter());
+            prop_assert_eq!(of(&sorted), of(&shuffled));
         }
     }
 }

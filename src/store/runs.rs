@@ -38,6 +38,8 @@ pub struct Run {
     pub checksum: Option<String>,
     /// The guard's verdict, a JSON object.
     pub guard: Option<String>,
+    /// Checksum of the settings that its plan was made under.
+    pub scope: Option<String>,
     /// What holds it, in a word.
     pub hold: Option<String>,
     /// When an operator approved it, and who.
@@ -46,7 +48,7 @@ pub struct Run {
 
 const COLUMNS: &str = "id, parent_id, organization, person, trigger_word, state, queued_at, \
                        started_at, finished_at, counts, held, error, checksum, guard, hold, \
-                       approved_at, approved_by";
+                       approved_at, approved_by, scope";
 
 fn run(row: &Row<'_>) -> rusqlite::Result<Run> {
     Ok(Run {
@@ -69,6 +71,7 @@ fn run(row: &Row<'_>) -> rusqlite::Result<Run> {
             .get::<_, Option<i64>>(15)?
             .map(Timestamp)
             .zip(row.get::<_, Option<String>>(16)?),
+        scope: row.get(17)?,
     })
 }
 
@@ -181,6 +184,8 @@ pub struct Planned {
     pub text: Option<String>,
     /// The guard's verdict, a JSON object.
     pub guard: String,
+    /// Checksum of the settings that it was made under.
+    pub scope: String,
     /// What holds it, if something does.
     pub hold: Option<&'static str>,
     /// Prints of the lines, for a held run alone.
@@ -223,8 +228,8 @@ pub fn note(tx: &Tx<'_>, id: RunId, note: &Note, now: Timestamp) -> Result<(), S
     )?;
     let Some(plan) = &note.plan else { return Ok(()) };
     tx.sql().execute(
-        "UPDATE runs SET checksum = ?2, plan = ?3, guard = ?4, hold = ?5, waiting = ?6, free = ?7
-         WHERE id = ?1",
+        "UPDATE runs SET checksum = ?2, plan = ?3, guard = ?4, hold = ?5, waiting = ?6, free = ?7,
+                scope = ?8 WHERE id = ?1",
         params![
             id.0,
             plan.checksum,
@@ -233,6 +238,7 @@ pub fn note(tx: &Tx<'_>, id: RunId, note: &Note, now: Timestamp) -> Result<(), S
             plan.hold,
             plan.prints.as_ref().map(|prints| &prints.waiting),
             plan.prints.as_ref().map(|prints| &prints.free),
+            plan.scope,
         ],
     )?;
     Ok(())
@@ -274,6 +280,21 @@ pub fn newest_held(
              WHERE state = 'held' AND organization = ?1 AND person IS ?2",
         )?
         .query_row(params![organization.as_str(), person], |row| row.get::<_, Option<i64>>(0))?
+        .map(RunId))
+}
+
+/// The newest later run that planned for the same people and held nothing: what this one holds is not
+/// what is waiting any more. A run over everybody plans for each single person too.
+pub fn resolved_by(tx: &Tx<'_>, run: &Run) -> Result<Option<RunId>, StoreError> {
+    let organization = run.organization.as_ref().map(OrgId::as_str);
+    Ok(tx
+        .sql()
+        .prepare_cached(
+            "SELECT max(id) FROM runs
+             WHERE id > ?1 AND organization = ?2 AND (person IS NULL OR person IS ?3)
+               AND state IN ('applying', 'done', 'degraded') AND checksum IS NOT NULL",
+        )?
+        .query_row(params![run.id.0, organization, run.person], |row| row.get::<_, Option<i64>>(0))?
         .map(RunId))
 }
 

@@ -192,3 +192,42 @@ async fn r29_with_the_marker_in_place_the_same_restriction_goes_out() {
     assert_eq!(bridge.journal().await.portal_writes("restrict"), 1);
     bridge.finish().await;
 }
+
+#[tokio::test]
+async fn r29_whoever_is_released_while_the_second_key_is_read_is_left_alone() {
+    let bridge = restriction_waits().await;
+    bridge.fault("cliq.users.get", json!({ "times": 1 }), json!({ "kind": "hold" })).await;
+    let engine = bridge.running().engine.clone();
+    let step = tokio::spawn(async move { engine.step(&Desk::Access(birch())).await });
+    bridge.held().await;
+    assert_eq!(bridge.order("birch", BO, "release").await.status, 200);
+    bridge.act("/release", &Value::Null).await;
+    step.await.unwrap().unwrap();
+    bridge.settle().await;
+    assert_eq!(bridge.journal().await.portal_writes("restrict"), 0);
+    assert_eq!(bridge.cliq_row("birch", BO).await.unwrap()["status"], "active");
+    bridge.finish().await;
+}
+
+#[tokio::test]
+async fn a_refused_restriction_is_not_tried_again_past_the_guard() {
+    let bridge = restriction_waits().await;
+    let no = json!({ "status": "refused", "code": "no_permission", "message": "no" });
+    let fault = json!({ "kind": "status", "status": 200, "body": no });
+    bridge.fault("portal", json!({ "organization": "birch", "times": 1 }), fault).await;
+    bridge.settle().await;
+    let parked = bridge.admin("/actions?state=parked").await.body;
+    assert_eq!(parked["items"][0]["operation"], "restrict", "{parked}");
+    let path = format!("/actions/{}/retry", parked["items"][0]["id"].as_str().unwrap());
+    let refused = bridge.admin_post(&path, &Value::Null).await;
+    assert_eq!(refused.status, 409, "{refused:?}");
+    let why = refused.body["detail"].as_str().unwrap();
+    assert!(why.contains("guard") && why.contains("resync"), "{why}");
+    bridge.settle().await;
+    assert_eq!(bridge.journal().await.portal_writes("restrict"), 0);
+    // A resync asks the guard, and it goes.
+    bridge.resync(json!({ "organization": "birch", "user": BO })).await;
+    bridge.settle().await;
+    assert_eq!(bridge.journal().await.portal_writes("restrict"), 1);
+    bridge.finish().await;
+}

@@ -24,6 +24,7 @@ mod duplicates;
 mod evidence;
 mod explain;
 mod habits;
+mod held;
 mod histories;
 mod homes;
 mod identity;

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::support::channels::{BO, EXT, mapped};
 use super::support::harness::rows;
+use super::support::people::crowd;
 use super::support::plans::{lines, partners};
 use super::support::{Bridge, Setup};
 
@@ -186,5 +187,62 @@ async fn i11_an_empty_scope_means_nobody_and_is_refused_before_it_starts() {
     assert!(bridge.journal().await.effects().is_empty());
     bridge.approved(&run).await;
     assert_eq!(bridge.portal_did("add_external").await, 1);
+    bridge.finish().await;
+}
+
+#[tokio::test]
+async fn i10_an_approval_is_bound_to_the_scope_that_was_looked_at() {
+    let standard = "scope = { include = { profile = [\"Standard\"] } }";
+    let other = "scope = { include = { profile = [\"Reseller\"] } }";
+    let mut bridge = Setup::demo().with("birch", standard).start().await;
+    bridge.joined_in_birch(&partners(2)).await;
+    edited(&mut bridge, standard, NARROW).await;
+    let first = bridge.run_birch().await;
+    assert_eq!(first["hold"], "scope", "{first}");
+    // Another edit, and nothing was planned since: nobody has looked at what it means.
+    edited(&mut bridge, NARROW, other).await;
+    let (id, checksum) = (first["run_id"].as_str().unwrap(), first["checksum"].as_str().unwrap());
+    let refused = bridge.approve(id, checksum).await;
+    assert_eq!(refused.status, 409, "{refused:?}");
+    assert_eq!(refused.headers["content-type"], "application/problem+json");
+    let why = refused.body["detail"].as_str().unwrap();
+    assert!(why.contains("scope") && why.contains("resync"), "{why}");
+    // It means the same for everybody now; and is another plan all the same.
+    let second = bridge.run_birch().await;
+    let of = async |run: &Value| {
+        let path = format!("/runs/{}/plan", run["run_id"].as_str().unwrap());
+        bridge.admin(&path).await.body
+    };
+    let (new, dry) = (of(&second).await, bridge.plan().await);
+    assert_eq!((lines(&new["held"]), lines(&first["held"]).len()), (lines(&first["held"]), 2));
+    assert_ne!(second["checksum"], first["checksum"]);
+    assert_ne!((&second["scope"], &second["scope"]), (&first["scope"], &Value::Null));
+    assert_eq!((&dry["checksum"], &dry["scope"]), (&second["checksum"], &second["scope"]));
+    let refused = bridge.approve(id, checksum).await;
+    assert_eq!((refused.status, &refused.body["newer_run_id"]), (409, &second["run_id"]));
+    assert_eq!(bridge.portal_did("restrict").await, 0);
+    bridge.approved(&second).await;
+    assert_eq!(bridge.portal_did("restrict").await, 2);
+    bridge.finish().await;
+}
+
+#[tokio::test]
+async fn r18_an_approval_gives_the_licences_that_its_plan_has() {
+    let before = "scope = { include = { profile = [\"Partner\"] } }\n\
+                  assign_licence = { profile = [\"Reseller\"] }";
+    let after = "scope = { include = { profile = [\"Partner\", \"Reseller\"] } }\n\
+                 assign_licence = { profile = [\"Partner\"] }";
+    let setup = Setup::demo().with("acme", before).people(crowd("acme", 3, "free"));
+    let mut bridge = setup.start().await;
+    bridge.adopted("acme").await;
+    edited(&mut bridge, before, after).await;
+    let run = bridge.run_over("acme").await;
+    assert_eq!((&run["hold"], &run["counts"]["held"]), (&json!("scope"), &json!(3)), "{run}");
+    let (id, checksum) = (run["run_id"].as_str().unwrap(), run["checksum"].as_str().unwrap());
+    let approved = bridge.approve(id, checksum).await;
+    assert_eq!((approved.status, &approved.body["changes"]), (200, &json!(3)), "{approved:?}");
+    bridge.settle().await;
+    assert_eq!(bridge.journal().await.portal_writes("assign_licence"), 3);
+    assert_eq!(bridge.run_over("acme").await["state"], "done", "runs apply from now on");
     bridge.finish().await;
 }

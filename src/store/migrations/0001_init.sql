@@ -400,6 +400,8 @@ CREATE TABLE runs (
   checksum     TEXT,
   plan         TEXT,
   guard        TEXT,
+  -- Checksum of the settings that the plan was made under, as `organizations.approved_scope`.
+  scope        TEXT,
   -- Of a held run: what holds it, and a print of each line that waits and of each that does not.
   hold         TEXT,
   waiting      BLOB,
