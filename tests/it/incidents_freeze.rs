@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::support::{Bridge, Setup};
 
 const BO: &str = "bo@partner.example";
+const ADA: &str = "ada@acme.example";
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
 
@@ -127,6 +128,67 @@ async fn g12_a_404_of_one_cliq_user_means_not_in_cliq() {
     assert_eq!(quarantine(&bridge).await, Value::Null);
     assert_eq!(journal.portal_writes("add_external"), 1);
     bridge.finish().await;
+}
+
+/// What Cliq may answer to one question about Bo, who is searched for, or about Ada, who is asked for by
+/// her account; and who can be looked at meanwhile.
+const ONE_PERSON: [(&str, u16, &str, &str); 7] = [
+    ("cliq.users.list", 400, BO, ADA),
+    ("cliq.users.list", 403, BO, ADA),
+    ("cliq.users.list", 404, BO, ADA),
+    ("cliq.users.list", 422, BO, ADA),
+    ("cliq.users.get", 400, ADA, BO),
+    ("cliq.users.get", 403, ADA, BO),
+    ("cliq.users.get", 422, ADA, BO),
+];
+
+#[tokio::test]
+async fn g12_a_refused_question_about_one_person_is_that_persons_alone() {
+    for (call, status, person, other) in ONE_PERSON {
+        let what = format!("{status} of {call}");
+        let bridge = Setup::demo().start().await;
+        let body = json!({ "code": "odd_person", "message": "m" });
+        let refusal = json!({ "kind": "status", "status": status, "body": body });
+        let more = json!({ "organization": "birch", "times": null });
+        bridge.fault(call, more, refusal).await;
+        bridge.added("birch", person).await;
+        bridge.settle_for(Duration::from_mins(1)).await;
+        bridge.added("birch", other).await;
+        bridge.settle_for(Duration::from_mins(1)).await;
+        assert_eq!(bridge.membership("birch", other).await["state"], "invited", "{what}");
+        for _ in 0..6 {
+            bridge.settle_for(HOUR).await;
+            assert_eq!(quarantine(&bridge).await, Value::Null, "{what}");
+        }
+        assert_eq!(bridge.admin("/status").await.body["queue"]["hints"], 1, "{what}: it waits");
+        let asked = bridge.journal().await.calls("birch", call);
+        assert!((20..40).contains(&asked), "{what}: backs off to a quarter of an hour: {asked}");
+
+        let mails = bridge.mails("it@bridge.example").await;
+        let [told] = mails.as_slice() else { panic!("{what}: {mails:?}") };
+        assert!(told.subject().contains("Somebody of birch"), "{what}: {}", told.subject());
+        let says = ["/api/v2/users", &status.to_string(), "odd_person"];
+        assert!(says.iter().all(|word| told.text().contains(word)), "{what}: {}", told.text());
+        bridge.clear_faults().await;
+        bridge.settle().await;
+        assert_eq!(bridge.membership("birch", person).await["state"], "invited", "{what}");
+        bridge.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn g12_credentials_that_are_refused_for_one_person_are_refused_for_all() {
+    for (call, person) in [("cliq.users.list", BO), ("cliq.users.get", ADA)] {
+        let bridge = Setup::demo().start().await;
+        fault(&bridge, call, 401).await;
+        bridge.added("birch", person).await;
+        bridge.settle_for(Duration::from_mins(1)).await;
+        assert!(quarantine(&bridge).await["cause"].is_string(), "{call}");
+        bridge.clear_faults().await;
+        bridge.settle().await;
+        assert_eq!(quarantine(&bridge).await, Value::Null, "{call}");
+        bridge.finish().await;
+    }
 }
 
 #[tokio::test]

@@ -44,7 +44,7 @@ const REFUSED_AGAIN: Duration = Duration::from_mins(15);
 fn again(error: &CallError, now: Timestamp) -> Timestamp {
     match error {
         CallError::Throttled { until, .. } => (*until).max(now),
-        CallError::Unauthorized { .. } => now + ASK_AGAIN,
+        CallError::Unauthorized { .. } | CallError::Forbidden { .. } => now + ASK_AGAIN,
         CallError::Refused { .. } => now + REFUSED_AGAIN,
         CallError::Transient { .. } | CallError::Incomplete { .. } | CallError::Unrecorded(_) => {
             now + READ_AGAIN
