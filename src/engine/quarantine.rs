@@ -18,7 +18,7 @@ use crate::zoho::{CallError, crm};
 /// How long a quarantined organization is left alone before it is asked again whether it can be
 /// read: as long as the quarantine has lasted, within these bounds. What Zoho refuses once by mistake
 /// is over soon; what it refuses for good is not asked for all the time.
-const PROBE_AFTER: (Duration, Duration) = (Duration::from_secs(30), Duration::from_mins(15));
+const PROBE_AFTER: (Duration, Duration) = (Duration::from_secs(30), orgs::PROBE_MAX);
 
 /// Failed reads in a row, without a good one between, …
 const FAILED_READS: u32 = 5;

@@ -43,7 +43,7 @@ impl Engine {
             .inner
             .store
             .write("claim hints", move |tx| {
-                if let Some(at) = orgs::probe_at(tx, &id)?.filter(|at| *at > now) {
+                if let Some(at) = orgs::probe_at(tx, &id, now)?.filter(|at| *at > now) {
                     return Ok((Claim::Idle(Some(at)), None));
                 }
                 Ok((hints::claim(tx, &id, boot, now)?, Some(orgs::state(tx, &id)?)))

@@ -239,3 +239,49 @@ async fn i15_the_alarm_needs_no_run_at_all() {
     assert_eq!(bridge.journal().await.of("write", "portal").len(), 0);
     bridge.finish().await;
 }
+
+/// Reconciles once a night.
+const NIGHTLY: &str = "reconcile = \"0 0 3 * * *\"\npoll_plan = \"0 0 0 1 1 *\"";
+
+#[tokio::test]
+async fn i15_nightly_restarts_do_not_silence_the_alarm_nor_repeat_it() {
+    let mut bridge = Setup::demo().with("schedule", NIGHTLY).start().await;
+    // There never was a good run: the store knows only since when it knows the organization.
+    fault(&bridge, "crm.users.list", 500).await;
+    for night in 1..=12 {
+        bridge.live_for(DAY).await;
+        bridge.restart().await;
+        let told = bridge.notices("No good run of birch").await;
+        assert_eq!(told, usize::from(night >= 4), "after night {night}");
+    }
+    assert_eq!(bridge.organization("birch").await["no_good_run"], true);
+    bridge.clear_faults().await;
+    bridge.live_for(DAY).await;
+    assert_eq!(bridge.organization("birch").await["no_good_run"], false);
+    bridge.finish().await;
+}
+
+#[tokio::test]
+async fn i15_a_start_after_a_week_is_given_time_once() {
+    let mut bridge = Setup::demo().start().await;
+    bridge.live_for(HOUR).await;
+    bridge.stop().await;
+    fault(&bridge, "crm.users.list", 500).await;
+    bridge.clock.advance(DAY * 7);
+    for start in 1..=4 {
+        bridge.start_again().await;
+        bridge.live_for(Duration::from_mins(6)).await;
+        let told = bridge.notices("No good run of birch").await;
+        assert_eq!(
+            told,
+            usize::from(start > 2),
+            "start {start}: a quarter of an hour, not for each"
+        );
+        bridge.stop().await;
+    }
+    bridge.start_again().await;
+    bridge.clear_faults().await;
+    bridge.live_for(HOUR).await;
+    assert_eq!(bridge.notices("No good run of birch").await, 1);
+    bridge.finish().await;
+}

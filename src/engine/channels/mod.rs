@@ -63,7 +63,8 @@ impl Engine {
             .store
             .read(move |tx| {
                 let awaited = guests::awaited(tx, &id)?;
-                Ok((orgs::probe_at(tx, &id)?, awaited, outbox::next_batch_due(tx, &id, boot)?))
+                let probe = orgs::probe_at(tx, &id, now)?;
+                Ok((probe, awaited, outbox::next_batch_due(tx, &id, boot)?))
             })
             .await?;
         if let Some(at) = probe.filter(|at| *at > now) {
