@@ -8,7 +8,7 @@ use super::subscription::access_for;
 use super::{Engine, Host};
 use crate::domain::letter::Notice;
 use crate::domain::membership::{Membership, State};
-use crate::domain::{CrmUserId, Lane, Operation, OrgId, PortalVerb, Standing, Timestamp};
+use crate::domain::{CrmUser, CrmUserId, Lane, Operation, OrgId, PortalVerb, Standing, Timestamp};
 use crate::logic::plan::{
     Decision, Facts, Matched, Step, Verdict, is_claimed, matching, of_ledger, plan_one,
 };
@@ -165,14 +165,12 @@ impl Engine {
         let user = sides.roster.get(look.user);
         let mut known = ledger::by_user(tx, host.id(), look.user)?;
         let mut rival = sides.doubles.contains(look.user);
-        if let Some((user, email)) = user.and_then(|user| Some((user, user.email.as_ref()?))) {
-            let zuid = user.zuid.as_ref();
-            for other in ledger::namesakes(tx, host.id(), look.user, zuid, email)? {
-                match relation(sides, &other) {
-                    Relation::Rival => rival = true,
-                    Relation::Predecessor if known.is_none() => known = Some(other),
-                    Relation::Predecessor => {}
-                }
+        let same = user.map(|user| sames(tx, host, sides, user, known.as_ref())).transpose()?;
+        for other in same.unwrap_or_default() {
+            match relation(sides, &other) {
+                Relation::Rival => rival = true,
+                Relation::Predecessor if known.is_none() => known = Some(other),
+                Relation::Predecessor => {}
             }
         }
         let org = orgs::state(tx, host.id())?;
@@ -347,7 +345,7 @@ fn note_by_hand(
     let entered = before.map(|row| row.state) != Some(row.state);
     let suspected = before.is_some_and(|row| row.suspected_at.is_some());
     let what = match verdict {
-        Verdict::RemoveByHand if entered => "remove",
+        Verdict::RemoveByHand(_) if entered => "remove",
         Verdict::RestrictByHand if !suspected => "block",
         _ => return,
     };
@@ -387,6 +385,23 @@ fn is_off(look: &Look<'_>, known: &Membership, decision: &Decision) -> bool {
         Verdict::HeldByDowngrade | Verdict::Succeeded | Verdict::Conflict | Verdict::Home(..)
     );
     (known.state == State::Wanted && !adds) || (active && !asks) || forbidden
+}
+
+/// The ledger's rows of other CRM users who are the same person as this one.
+pub(super) fn sames(
+    tx: &Tx<'_>,
+    host: &Host,
+    sides: &Sides,
+    user: &CrmUser,
+    known: Option<&Membership>,
+) -> Result<Vec<Membership>, StoreError> {
+    let Some(email) = &user.email else { return Ok(Vec::new()) };
+    let cliq_id = match matching(user, known, &sides.directory) {
+        Matched::One(row) => Some(&row.id),
+        Matched::Nobody | Matched::Conflict => None,
+    };
+    let marks = ledger::Marks { zuid: user.zuid.as_ref(), email, cliq_id };
+    ledger::namesakes(tx, host.id(), &user.id, marks)
 }
 
 enum Relation {

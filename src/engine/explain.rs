@@ -6,7 +6,7 @@
 
 use serde_json::{Value, json};
 
-use super::apply::Look;
+use super::apply::{Look, sames};
 use super::channels::Preview;
 use super::dry_run::{REHEARSED, rehearse_internals};
 use super::explain_act::{Acting, act};
@@ -113,7 +113,7 @@ impl Engine {
         let home = sight.as_ref().map(Sight::verdict);
         let mut others: Vec<CrmUserId> = Vec::new();
         if let Some((row, email)) = row.and_then(|row| Some((row, row.email.as_ref()?))) {
-            let rows = ledger::namesakes(tx, host.id(), user, row.zuid.as_ref(), email)?;
+            let rows = sames(tx, host, sides, row, known.as_ref())?;
             others.extend(rows.into_iter().map(|other| other.crm_user_id));
             let listed = sides
                 .roster

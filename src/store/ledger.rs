@@ -90,15 +90,25 @@ pub fn by_user(
         .optional()?)
 }
 
+/// By what [`namesakes`] knows a person again.
+#[derive(Clone, Copy, Debug)]
+pub struct Marks<'a> {
+    /// The Zoho account, where CRM says it.
+    pub zuid: Option<&'a Zuid>,
+    /// The address.
+    pub email: &'a Email,
+    /// The Cliq row that is the person's.
+    pub cliq_id: Option<&'a CliqId>,
+}
+
 /// Rows of other CRM users in the organization that are the same person: equal zuid, or equal
-/// address without two different zuids. While an invitation is open, the address it went to counts
-/// too: CRM may show another one by now.
+/// address or Cliq row without two different zuids. While an invitation is open, the address it went
+/// to counts too. CRM may show another address by now: of the person, and of who was there before.
 pub fn namesakes(
     tx: &Tx<'_>,
     organization: &OrgId,
     user: &CrmUserId,
-    zuid: Option<&Zuid>,
-    email: &Email,
+    marks: Marks<'_>,
 ) -> Result<Vec<Membership>, StoreError> {
     let mut statement = tx.sql().prepare_cached(&format!(
         "SELECT {COLUMNS} FROM memberships WHERE crm_user_id <> ?2 AND id IN
@@ -108,11 +118,20 @@ pub fn namesakes(
               AND (zuid IS NULL OR ?3 IS NULL)
             UNION
             SELECT id FROM memberships WHERE organization = ?1 AND invited_as = ?4
-              AND state = 'invited' AND (zuid IS NULL OR ?3 IS NULL))
+              AND state = 'invited' AND (zuid IS NULL OR ?3 IS NULL)
+            UNION
+            SELECT id FROM memberships WHERE organization = ?1 AND cliq_id = ?5
+              AND (zuid IS NULL OR ?3 IS NULL))
          ORDER BY id"
     ))?;
     let rows = statement.query_map(
-        params![organization.as_str(), user.as_str(), zuid.map(Zuid::as_str), email.as_str()],
+        params![
+            organization.as_str(),
+            user.as_str(),
+            marks.zuid.map(Zuid::as_str),
+            marks.email.as_str(),
+            marks.cliq_id.map(CliqId::as_str),
+        ],
         membership,
     )?;
     Ok(rows.collect::<Result<_, _>>()?)

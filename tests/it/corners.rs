@@ -155,3 +155,22 @@ async fn i16_g2_an_open_invitation_is_found_by_the_address_it_went_to() {
     assert_eq!(bridge.membership("birch", BO).await["state"], "invited");
     bridge.finish().await;
 }
+
+#[tokio::test]
+async fn g2_g6_whoever_comes_back_under_the_first_address_is_let_in_again() {
+    let bridge = Setup::demo().start().await;
+    let bo = joined(&bridge).await;
+    // Nobody told Zoho whose account it is: only the Cliq id connects the two CRM users.
+    patch(&bridge, &bo, json!({ "email": "bo.nordin@partner.example" })).await;
+    resync(&bridge).await;
+    patch(&bridge, &bo, json!({ "status": "disabled" })).await;
+    resync(&bridge).await;
+    assert_eq!(status(&bridge, BO).await, "inactive");
+    bridge.delete(&format!("/organizations/birch/crm-users/{bo}")).await;
+    bridge.added("birch", BO).await;
+    bridge.settle().await;
+    assert_eq!(status(&bridge, BO).await, "active", "what the bridge restricted, it restores");
+    assert_eq!(bridge.membership("birch", BO).await["state"], "joined");
+    assert_eq!(bridge.mails(BO).await.len(), 1);
+    bridge.finish().await;
+}

@@ -100,6 +100,7 @@ CREATE TABLE memberships (
 -- A person is looked for in one organization, and across all.
 CREATE INDEX memberships_email ON memberships(email, organization);
 CREATE INDEX memberships_zuid ON memberships(zuid, organization) WHERE zuid IS NOT NULL;
+CREATE INDEX memberships_cliq ON memberships(cliq_id, organization) WHERE cliq_id IS NOT NULL;
 CREATE INDEX memberships_crm ON memberships(crm_user_id);
 -- Whose open invitation went to an address.
 CREATE INDEX memberships_invited_as ON memberships(invited_as, organization)
