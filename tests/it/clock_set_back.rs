@@ -99,6 +99,27 @@ async fn i31_what_was_seen_before_the_clock_was_set_back_overtakes_nobody() {
 }
 
 #[tokio::test]
+async fn i31_a_look_before_the_clock_was_set_back_overtakes_no_later_one() {
+    let bridge = Setup::demo().start().await;
+    let bo = bridge.joined(&[BO]).await.remove(0);
+    // Nothing but hints takes a step: a run would forget the look.
+    let hints = Desk::Hints(OrgId::new("birch"));
+    let looked_at = async || {
+        bridge.say("user.updated", &bo).await;
+        for _ in 0..2 {
+            bridge.clock.advance(Duration::from_secs(3));
+            bridge.step(&hints).await;
+        }
+        bridge.admin("/status").await.body["queue"]["hints"] == 0
+    };
+    assert!(looked_at().await);
+    bridge.clock.set_back(DAY);
+    assert!(looked_at().await, "not to be looked at again");
+    bridge.settle().await;
+    bridge.finish().await;
+}
+
+#[tokio::test]
 async fn schedules_go_on_after_the_clock_was_set_back() {
     let bridge = Setup::demo().start().await;
     bridge.live_for(HOUR).await;
