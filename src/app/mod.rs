@@ -74,9 +74,7 @@ pub async fn start(
     let (boot, key) = store
         .write("boot", move |tx| {
             orgs::probe_all(tx, now)?;
-            for organization in &ours {
-                orgs::know(tx, organization, now)?;
-            }
+            orgs::know(tx, &ours, now)?;
             Ok((boots::begin(tx, now)?, boots::key(tx, &Secret::new(fresh))?))
         })
         .await?;

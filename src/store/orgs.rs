@@ -97,14 +97,15 @@ pub fn was_listed_since(
         .exists(params![organization.as_str(), at.millis(), now.millis()])?)
 }
 
-/// Notes that the organization is one of ours. The first time counts.
-pub fn know(tx: &Tx<'_>, organization: &OrgId, now: Timestamp) -> Result<(), StoreError> {
-    tx.sql()
-        .prepare_cached(
-            "INSERT INTO organizations(id, known_at) VALUES (?1, ?2)
-             ON CONFLICT(id) DO UPDATE SET known_at = coalesce(known_at, excluded.known_at)",
-        )?
-        .execute(params![organization.as_str(), now.millis()])?;
+/// Notes that these organizations are ours. The first time counts.
+pub fn know(tx: &Tx<'_>, ours: &[OrgId], now: Timestamp) -> Result<(), StoreError> {
+    let mut note = tx.sql().prepare_cached(
+        "INSERT INTO organizations(id, known_at) VALUES (?1, ?2)
+         ON CONFLICT(id) DO UPDATE SET known_at = coalesce(known_at, excluded.known_at)",
+    )?;
+    for organization in ours {
+        note.execute(params![organization.as_str(), now.millis()])?;
+    }
     Ok(())
 }
 
