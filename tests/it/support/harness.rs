@@ -355,14 +355,6 @@ impl Bridge {
         answer(self.http.get(url).bearer_auth(ADMIN_TOKEN)).await
     }
 
-    /// What `/metrics` shows under this name for an organization.
-    pub async fn gauge(&self, name: &str, organization: &str) -> Option<i64> {
-        let url = format!("http://{}/metrics", self.admin_address());
-        let page = answer(self.http.get(url).bearer_auth(ADMIN_TOKEN)).await.text;
-        let head = format!("{name}{{organization=\"{organization}\"}} ");
-        page.lines().find_map(|line| line.strip_prefix(&head)?.parse().ok())
-    }
-
     pub async fn admin_post(&self, path: &str, body: &Value) -> Answer {
         let url = format!("http://{}/api/v1{path}", self.admin_address());
         answer(self.http.post(url).bearer_auth(ADMIN_TOKEN).body(body.to_string())).await
