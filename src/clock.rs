@@ -73,6 +73,12 @@ impl ManualClock {
         self.now.send_modify(|now| *now = *now + by);
     }
 
+    /// Sets the clock back, as an administrator or a time server does to a clock that was ahead.
+    pub fn set_back(&self, by: Duration) {
+        let _serialized = self.guard.lock();
+        self.now.send_modify(|now| *now = *now - by);
+    }
+
     /// Moves the clock to `to`, if that is later than now.
     pub fn advance_to(&self, to: Timestamp) {
         let _serialized = self.guard.lock();

@@ -21,7 +21,7 @@ use url::Url;
 
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::domain::{BootId, Secret};
+use crate::domain::{BootId, OrgId, Secret};
 use crate::engine::Engine;
 use crate::http::{self, Doors, listen};
 use crate::store::lock::StoreLock;
@@ -70,9 +70,11 @@ pub async fn start(
     let now = clock.now();
     let mut fresh = [0_u8; KEY_BYTES];
     getrandom::fill(&mut fresh).context("the system gives no random bytes")?;
+    let ours: Vec<OrgId> = config.organizations.iter().map(|one| one.id.clone()).collect();
     let (boot, key) = store
         .write("boot", move |tx| {
             orgs::probe_all(tx, now)?;
+            orgs::know(tx, &ours, now)?;
             Ok((boots::begin(tx, now)?, boots::key(tx, &Secret::new(fresh))?))
         })
         .await?;

@@ -148,7 +148,7 @@ impl Engine {
                 // be taken out is the one that Cliq shows (I17).
                 Ok(Ok(cliq)) => email = cliq.email.unwrap_or(email),
                 Ok(Err(why)) => return Ok(Ok(Effect::Needless(why))),
-                Err(error) => return Ok(Err(error.failure(self.now()))),
+                Err(error) => return Ok(Err(error.failure_of_one(self.now()))),
             }
             // Reading took its time: somebody may have released the person or paused meanwhile.
             if !self.undisputed(action.membership).await?.is_some_and(|row| row.is_owned()) {

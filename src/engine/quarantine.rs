@@ -2,7 +2,8 @@
 //!
 //! Four things do it: refused credentials, a refused listing or organization, a listing of nobody,
 //! and reads that go on failing. Hints then wait without counting failures; the next good read lets
-//! them go. Deliberately absent: when a run reads, which no quarantine forbids: it is the probe.
+//! them go. What Cliq refuses to say of one person is that person's alone. Deliberately absent: when a
+//! run reads, which no quarantine forbids: it is the probe.
 
 use std::time::Duration;
 
@@ -12,18 +13,28 @@ use crate::domain::letter::Notice;
 use crate::domain::{Failure, OrgId};
 use crate::store::outbox::Cause;
 use crate::store::{StoreError, hints, orgs};
-use crate::zoho::CallError;
+use crate::zoho::{CallError, crm};
 
 /// How long a quarantined organization is left alone before it is asked again whether it can be
 /// read: as long as the quarantine has lasted, within these bounds. What Zoho refuses once by mistake
 /// is over soon; what it refuses for good is not asked for all the time.
-const PROBE_AFTER: (Duration, Duration) = (Duration::from_secs(30), Duration::from_mins(15));
+const PROBE_AFTER: (Duration, Duration) = (Duration::from_secs(30), orgs::PROBE_MAX);
 
 /// Failed reads in a row, without a good one between, …
 const FAILED_READS: u32 = 5;
 
 /// … over so long a time, that make an outage: a hiccup is nobody's business.
 const FAILING_FOR: Duration = Duration::from_mins(10);
+
+/// What a failed read came to.
+pub(super) struct FailedRead {
+    /// The failure.
+    pub(super) failure: Failure,
+    /// Whether the organization is left alone for it.
+    pub(super) is_frozen: bool,
+    /// Whether it was an answer, and one about the person alone.
+    pub(super) is_refused: bool,
+}
 
 /// Why an organization is left alone.
 #[derive(Clone, Debug)]
@@ -52,6 +63,11 @@ impl Freeze {
     pub(super) fn of_call(error: &CallError) -> Option<Self> {
         match error {
             CallError::Unauthorized { call, detail } => {
+                Some(Self::Credentials(format!("{call}: {detail}")))
+            }
+            // What may not be read of one user of CRM may not be read there at all: rights are the
+            // grant's, not the row's (design section 11, "Evidence and reads").
+            CallError::Forbidden { call, detail } if is_about_all(call) || *call == crm::GET => {
                 Some(Self::Credentials(format!("{call}: {detail}")))
             }
             CallError::Refused { call, .. } if is_about_all(call) => {
@@ -104,33 +120,37 @@ impl Freeze {
     }
 }
 
-/// Whether a call names no single thing: `GET /users`, not `GET /users/{id}`.
+/// Whether a call names no single thing: `GET /users`, not `GET /users/{id}` nor a search.
 fn is_about_all(call: &str) -> bool {
     !call.contains('{')
 }
 
 impl Engine {
-    /// Writes down what a failed read means for the organization. Answers the failure, and whether
-    /// the organization is left alone for it.
+    /// Writes down what a failed read means for the organization.
     pub(super) async fn book_failed_read(
         &self,
         host: &Host,
         error: ReadError,
-    ) -> Result<(Failure, bool), StoreError> {
+    ) -> Result<FailedRead, StoreError> {
         let freeze = Freeze::of(&error);
-        let failure = match error {
+        let (failure, is_refused) = match error {
             ReadError::Store(error) => return Err(error),
-            ReadError::Empty(what) => Failure::transient(what),
-            ReadError::Call(error) => error.failure(self.now()),
+            ReadError::Empty(what) => (Failure::transient(what), false),
+            ReadError::Call(error) if freeze.is_some() => (error.failure(self.now()), true),
+            ReadError::Call(error) => (error.failure_of_one(self.now()), error.is_refusal()),
         };
         let freeze = match (freeze, &failure) {
-            (None, Failure::Transient { detail, .. }) => self.outage(host, detail).await?,
+            // A refusal is an answer, so that this is no outage.
+            (None, Failure::Transient { detail, .. }) if !is_refused => {
+                self.outage(host, detail).await?
+            }
             (freeze, _) => freeze,
         };
         if let Some(freeze) = &freeze {
             self.quarantine(host, freeze).await?;
         }
-        Ok((failure, freeze.is_some()))
+        let is_frozen = freeze.is_some();
+        Ok(FailedRead { failure, is_frozen, is_refused: is_refused && !is_frozen })
     }
 
     /// Whether this failed read makes an outage.

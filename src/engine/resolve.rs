@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use super::apply::Look;
 use super::facts::{ReadError, Sides, listing_is_cheaper};
+use super::quarantine::FailedRead;
 use super::{Engine, Host, Step};
+use crate::domain::letter::Notice;
 use crate::domain::policy::OrgState;
-use crate::domain::{Disposition, HintKind, MembershipId, OrgId, Standing, State};
+use crate::domain::{Disposition, HintKind, MembershipId, OrgId, Standing, State, Timestamp};
 use crate::logic::plan::Verdict;
 use crate::logic::retry::{Attempts, disposition};
 use crate::store::hints::{self, Claim, ClaimedHint, Postponed};
@@ -25,6 +27,10 @@ const LOOK_AGAIN: [Duration; 3] =
 /// Most pages, of both sides, of a listing that hints may wait for: half a minute of Cliq's budget.
 const INLINE_PAGES_MAX: u32 = 12;
 
+/// Refusals in a row, over a minute or two, after which administrators are told of the one person who
+/// cannot be read: what Zoho refuses once by mistake is nobody's business.
+const REFUSALS_TOLD: u32 = 5;
+
 /// People planned in one transaction: bounds how long a webhook waits behind a burst.
 const PEOPLE_PER_TRANSACTION: usize = 200;
 
@@ -37,7 +43,7 @@ impl Engine {
             .inner
             .store
             .write("claim hints", move |tx| {
-                if let Some(at) = orgs::probe_at(tx, &id)?.filter(|at| *at > now) {
+                if let Some(at) = orgs::probe_at(tx, &id, now)?.filter(|at| *at > now) {
                     return Ok((Claim::Idle(Some(at)), None));
                 }
                 Ok((hints::claim(tx, &id, boot, now)?, Some(orgs::state(tx, &id)?)))
@@ -210,11 +216,12 @@ impl Engine {
         error: ReadError,
     ) -> Result<(), StoreError> {
         let now = self.now();
-        let (failure, frozen) = self.book_failed_read(host, error).await?;
+        let FailedRead { failure, is_frozen: frozen, is_refused } =
+            self.book_failed_read(host, error).await?;
         tracing::warn!(
             organization = %host.id(), hints = hints.len(), error = %failure, "a read failed"
         );
-        let (organization, hints) = (host.id().clone(), hints.to_vec());
+        let (engine, organization, hints) = (self.clone(), host.id().clone(), hints.to_vec());
         self.inner
             .store
             .write("postpone hints", move |tx| {
@@ -236,10 +243,38 @@ impl Engine {
                         Postponed::NotCounted(&text)
                     };
                     hints::postpone(tx, &organization, hint, at, outcome)?;
+                    if is_refused && hint.failures + 1 == REFUSALS_TOLD {
+                        engine.tell_refused_read(tx, &organization, hint, &text, now)?;
+                    }
                 }
                 Ok(())
             })
-            .await
+            .await?;
+        self.wake_outbox(host.id());
+        Ok(())
+    }
+
+    /// Somebody whom the bridge may not ask about: the others go on, and that person waits unseen.
+    fn tell_refused_read(
+        &self,
+        tx: &Tx<'_>,
+        organization: &OrgId,
+        hint: &ClaimedHint,
+        error: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let notice = Notice {
+            title: format!("Somebody of {organization} cannot be looked at"),
+            body: format!(
+                "CRM user {}: {error}\nNothing is done for this person until the question is answered; \
+                 everybody else goes on. It is asked again every quarter of an hour, and a \
+                 reconciliation, which lists everybody, serves the person as well. Check that the \
+                 OAuth user may see this person in Cliq. Further ones of today are in the log.",
+                hint.crm_user_id
+            ),
+        };
+        let cause = Cause { delivery: hint.delivery, run: None };
+        self.tell_admins(tx, organization, &notice, cause, now)
     }
 }
 

@@ -147,7 +147,7 @@ impl Engine {
                 return Err(error);
             }
             Err(error) => {
-                let (failure, _) = self.book_failed_read(host, error).await?;
+                let failure = self.book_failed_read(host, error).await?.failure;
                 self.fail(host, &run, failure).await?;
             }
         }

@@ -87,13 +87,14 @@ impl Engine {
         let Some(times) = times else { return Ok(None) };
         let (id, now) = (organization.to_owned(), self.now());
         let known = self.inner.store.read(move |tx| ticks::last(tx, &id, job.as_str())).await?;
-        if known.is_none() {
-            // A schedule that never ran does not fire at start: it counts from now on.
+        let served = known.filter(|last| *last <= now);
+        if served.is_none() {
+            // A schedule that never ran does not fire at start: it counts from now on. So does one that
+            // ran under a clock that was set back since, which must not silence it until it has caught up.
             self.ticked(organization, job, now, false).await?;
         }
+        let last = served.unwrap_or(now);
         let delay = Delay::of(organization, job.as_str(), settings.jitter);
-        // A clock that was set back must not silence the schedule until it has caught up.
-        let last = known.map_or(now, |last| last.min(now));
         Ok(schedule::due(times, settings.time_zone, delay, last))
     }
 

@@ -11,11 +11,18 @@ pub fn begin(tx: &Tx<'_>, now: Timestamp) -> Result<BootId, StoreError> {
     Ok(BootId(tx.sql().last_insert_rowid()))
 }
 
-/// When the boot began.
-pub fn started_at(tx: &Tx<'_>, boot: BootId) -> Result<Timestamp, StoreError> {
-    Ok(tx.sql().query_row("SELECT started_at FROM boots WHERE id = ?1", [boot.0], |row| {
-        row.get(0).map(Timestamp)
-    })?)
+/// When the first boot began of those between `from` and `now`. What lies ahead of `now` was noted under
+/// a clock that was set back since, and says nothing.
+pub fn first_between(
+    tx: &Tx<'_>,
+    from: Timestamp,
+    now: Timestamp,
+) -> Result<Option<Timestamp>, StoreError> {
+    let first: Option<i64> = tx
+        .sql()
+        .prepare_cached("SELECT min(started_at) FROM boots WHERE started_at BETWEEN ?1 AND ?2")?
+        .query_row([from.millis(), now.millis()], |row| row.get(0))?;
+    Ok(first.map(Timestamp))
 }
 
 /// Marks the boot as ended in order.

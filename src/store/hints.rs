@@ -20,6 +20,10 @@ pub const BURST_QUIET: Duration = Duration::from_millis(250);
 /// … or when its first hint has waited this long.
 pub const BURST_MAX: Duration = Duration::from_secs(2);
 
+/// Longest wait that any hint is given: what a `Retry-After` may ask for. A time farther ahead was noted
+/// before the clock was set back: it is over.
+const WAIT_MAX: Duration = Duration::from_hours(1);
+
 /// A claimed hint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClaimedHint {
@@ -114,8 +118,9 @@ pub fn claim(
     boot: BootId,
     now: Timestamp,
 ) -> Result<Claim, StoreError> {
-    const DUE: &str = "organization = ?1 AND (next_at <= ?2 OR boot IS NOT NULL)";
-    let scope = params![organization.as_str(), now.millis()];
+    const DUE: &str = "organization = ?1 AND (next_at <= ?2 OR next_at > ?3 OR boot IS NOT NULL)";
+    let latest = (now + WAIT_MAX).millis();
+    let scope = params![organization.as_str(), now.millis(), latest];
     let (first, last): (Option<i64>, Option<i64>) = tx
         .sql()
         .prepare_cached(&format!(
@@ -125,17 +130,17 @@ pub fn claim(
         .query_row(scope, |row| Ok((row.get(0)?, row.get(1)?)))?;
     if let (Some(first), Some(last)) = (first, last) {
         let ready = (Timestamp(last) + BURST_QUIET).min(Timestamp(first) + BURST_MAX);
-        if now < ready {
+        if now < ready && ready <= now + BURST_MAX {
             return Ok(Claim::Idle(Some(ready)));
         }
     }
     let mut statement = tx.sql().prepare_cached(&format!(
-        "UPDATE hints SET boot = ?3 WHERE (organization, crm_user_id) IN
+        "UPDATE hints SET boot = ?4 WHERE (organization, crm_user_id) IN
            (SELECT organization, crm_user_id FROM hints WHERE {DUE} LIMIT {CLAIM_MAX})
          RETURNING crm_user_id, kind, version, failures, looks, delivery_id"
     ))?;
     let taken: Vec<ClaimedHint> = statement
-        .query_map(params![organization.as_str(), now.millis(), boot.0], claimed)?
+        .query_map(params![organization.as_str(), now.millis(), latest, boot.0], claimed)?
         .collect::<Result<_, _>>()?;
     if !taken.is_empty() {
         return Ok(Claim::Taken(taken));

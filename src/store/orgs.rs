@@ -9,6 +9,9 @@ use super::{StoreError, Tx};
 use crate::domain::policy::{OrgState, Quarantine};
 use crate::domain::{CrmUserId, OrgId, Roster, RunId, Subscription, Timestamp, Zuid};
 
+/// Longest time between two probes of a quarantined organization.
+pub const PROBE_MAX: Duration = Duration::from_mins(15);
+
 /// The organization's state; the default for one never seen.
 pub fn state(tx: &Tx<'_>, organization: &OrgId) -> Result<OrgState, StoreError> {
     Ok(tx
@@ -94,6 +97,42 @@ pub fn was_listed_since(
         .exists(params![organization.as_str(), at.millis(), now.millis()])?)
 }
 
+/// Notes that these organizations are ours. The first time counts.
+pub fn know(tx: &Tx<'_>, ours: &[OrgId], now: Timestamp) -> Result<(), StoreError> {
+    let mut note = tx.sql().prepare_cached(
+        "INSERT INTO organizations(id, known_at) VALUES (?1, ?2)
+         ON CONFLICT(id) DO UPDATE SET known_at = coalesce(known_at, excluded.known_at)",
+    )?;
+    for organization in ours {
+        note.execute(params![organization.as_str(), now.millis()])?;
+    }
+    Ok(())
+}
+
+/// Since when the organization is one of ours; `None` of one that no start has had yet.
+pub fn known_at(tx: &Tx<'_>, organization: &OrgId) -> Result<Option<Timestamp>, StoreError> {
+    Ok(tx
+        .sql()
+        .prepare_cached("SELECT known_at FROM organizations WHERE id = ?1")?
+        .query_row([organization.as_str()], |row| row.get::<_, Option<i64>>(0))
+        .optional()?
+        .flatten()
+        .map(Timestamp))
+}
+
+/// Takes what an alarm counts from for noted now, where it lies ahead: the clock was set back since, and
+/// nobody waits for the old time to come again.
+pub fn heed_clock(tx: &Tx<'_>, organization: &OrgId, now: Timestamp) -> Result<(), StoreError> {
+    tx.sql()
+        .prepare_cached(
+            "UPDATE organizations SET good_run_at = min(good_run_at, ?2),
+                    known_at = min(known_at, ?2)
+             WHERE id = ?1 AND (good_run_at > ?2 OR known_at > ?2)",
+        )?
+        .execute(params![organization.as_str(), now.millis()])?;
+    Ok(())
+}
+
 /// Notes that a run, if it is one over everybody, has come to its plan.
 pub fn note_good_run(tx: &Tx<'_>, run: RunId, now: Timestamp) -> Result<(), StoreError> {
     tx.sql()
@@ -174,7 +213,8 @@ pub fn in_baseline(
         .exists([organization.as_str(), user.as_str()])?)
 }
 
-/// Puts the organization into quarantine until the next probe. True if it was not in it before.
+/// Puts the organization into quarantine until the next probe. True if it was not in it before. One that
+/// seems to begin in the future began under a clock that was set back since: it begins now.
 pub fn quarantine(
     tx: &Tx<'_>,
     organization: &OrgId,
@@ -185,7 +225,7 @@ pub fn quarantine(
     ensure(tx, organization)?;
     let fresh = state(tx, organization)?.quarantined.is_none();
     tx.sql().execute(
-        "UPDATE organizations SET quarantined_at = coalesce(quarantined_at, ?2),
+        "UPDATE organizations SET quarantined_at = min(coalesce(quarantined_at, ?2), ?2),
                 quarantine_cause = ?3, probe_at = ?4 WHERE id = ?1",
         params![organization.as_str(), now.millis(), cause, probe_at.millis()],
     )?;
@@ -206,9 +246,14 @@ pub fn probe_all(tx: &Tx<'_>, now: Timestamp) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// When a quarantined organization may be asked again; `None` when it is not quarantined.
-pub fn probe_at(tx: &Tx<'_>, organization: &OrgId) -> Result<Option<Timestamp>, StoreError> {
-    Ok(tx
+/// When a quarantined organization may be asked again; `None` when it is not quarantined. A time farther
+/// ahead than [`PROBE_MAX`] was noted before the clock was set back: it is over.
+pub fn probe_at(
+    tx: &Tx<'_>,
+    organization: &OrgId,
+    now: Timestamp,
+) -> Result<Option<Timestamp>, StoreError> {
+    let noted = tx
         .sql()
         .prepare_cached(
             "SELECT probe_at FROM organizations WHERE id = ?1 AND quarantined_at IS NOT NULL",
@@ -216,7 +261,8 @@ pub fn probe_at(tx: &Tx<'_>, organization: &OrgId) -> Result<Option<Timestamp>, 
         .query_row([organization.as_str()], |row| row.get::<_, Option<i64>>(0))
         .optional()?
         .flatten()
-        .map(Timestamp))
+        .map(Timestamp);
+    Ok(noted.map(|at| if at > now + PROBE_MAX { now } else { at }))
 }
 
 /// Notes a read that worked. True if that ended a quarantine.
@@ -233,7 +279,8 @@ pub fn good_read(tx: &Tx<'_>, organization: &OrgId, now: Timestamp) -> Result<bo
     Ok(was)
 }
 
-/// Notes a read that failed. Answers how many did in a row, and since when.
+/// Notes a read that failed. Answers how many did in a row, and since when: never since a time that lies
+/// ahead, noted before the clock was set back.
 pub fn failed_read(
     tx: &Tx<'_>,
     organization: &OrgId,
@@ -244,7 +291,7 @@ pub fn failed_read(
         .sql()
         .prepare_cached(
             "UPDATE organizations SET failed_reads = failed_reads + 1,
-                    failing_since = coalesce(failing_since, ?2) WHERE id = ?1
+                    failing_since = min(coalesce(failing_since, ?2), ?2) WHERE id = ?1
              RETURNING failed_reads, failing_since",
         )?
         .query_row(params![organization.as_str(), now.millis()], |row| {

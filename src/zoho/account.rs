@@ -244,7 +244,8 @@ impl Account {
                 tracing::warn!(call, group = group.as_str(), %until, "throttled");
                 Err(CallError::Throttled { call, until, detail })
             }
-            Verdict::Forbidden(detail) => Err(CallError::Unauthorized { call, detail }),
+            Verdict::Unscoped(detail) => Err(CallError::Unauthorized { call, detail }),
+            Verdict::Forbidden(detail) => Err(CallError::Forbidden { call, detail }),
             Verdict::Transient(detail) => {
                 Err(CallError::Transient { call, detail, retry_after: reply.retry_after })
             }

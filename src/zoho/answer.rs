@@ -12,9 +12,11 @@ use super::wire::{clean_code, plain_text};
 /// Codes that mean "too many calls", whatever the status.
 const THROTTLE: [&str; 2] = ["request_limit_exceeded", "too_many_requests"];
 
-/// Codes that a token refresh cannot cure.
-const FORBIDDEN: [&str; 4] =
-    ["oauth_scope_mismatch", "oauthtoken_scope_invalid", "no_permission", "permission_denied"];
+/// Codes of a grant without the scope, which a token refresh cannot cure.
+const UNSCOPED: [&str; 2] = ["oauth_scope_mismatch", "oauthtoken_scope_invalid"];
+
+/// Codes of a right that the user of the grant does not have.
+const FORBIDDEN: [&str; 2] = ["no_permission", "permission_denied"];
 
 /// Codes of a token that is no longer accepted; so is everything that starts with `oauthtoken_`.
 const REJECTED: [&str; 3] = ["authentication_failure", "invalid_token", "invalid_oauthtoken"];
@@ -31,7 +33,9 @@ pub(super) enum Verdict {
     Throttled(String),
     /// The access token is not accepted; another may be.
     Rejected(String),
-    /// Our rights do not reach.
+    /// The grant lacks the scope; a refresh brings none.
+    Unscoped(String),
+    /// Our rights do not reach this.
     Forbidden(String),
     /// Later, perhaps.
     Transient(String),
@@ -94,6 +98,8 @@ fn judge_code(code: &str, status: StatusCode) -> Option<Verdict> {
     let said = said(status, Some(code));
     if THROTTLE.contains(&lower) {
         Some(Verdict::Throttled(said))
+    } else if UNSCOPED.contains(&lower) {
+        Some(Verdict::Unscoped(said))
     } else if FORBIDDEN.contains(&lower) {
         Some(Verdict::Forbidden(said))
     } else if REJECTED.contains(&lower) || lower.starts_with("oauthtoken_") {
@@ -186,11 +192,15 @@ mod tests {
             assert!(matches!(of(status, body), Verdict::Rejected(_)), "{status} {body}");
         }
         for (status, body) in [
-            (403, ""),
             (401, r#"{"code":"OAUTH_SCOPE_MISMATCH"}"#),
             (401, r#"{"code":"oauthtoken_scope_invalid"}"#),
-            (200, r#"{"users":[{"code":"NO_PERMISSION","status":"error"}]}"#),
+            (403, r#"{"code":"oauthtoken_scope_invalid"}"#),
         ] {
+            assert!(matches!(of(status, body), Verdict::Unscoped(_)), "{status} {body}");
+        }
+        for (status, body) in
+            [(403, ""), (200, r#"{"users":[{"code":"NO_PERMISSION","status":"error"}]}"#)]
+        {
             assert!(matches!(of(status, body), Verdict::Forbidden(_)), "{status} {body}");
         }
     }

@@ -22,6 +22,8 @@ use crate::domain::{CliqId, CliqUser, Directory, Email, Presence, Zuid};
 
 const LIST: &str = "GET /api/v2/users";
 const GET: &str = "GET /api/v2/users/{id}";
+/// The listing's address with another question: what is answered to it is about one person.
+const SEARCH: &str = "GET /api/v2/users?search={address}";
 
 /// Keys of a user's id, the newer shape first.
 const USER_IDS: [&str; 3] = ["id", "user_id", "zuid"];
@@ -87,7 +89,7 @@ impl Client {
     /// # Errors
     /// [`CallError::Incomplete`] when the listing contradicts itself; see [`CallError`].
     pub async fn paid(&self, priority: Priority) -> Result<Paid, CallError> {
-        let listed = self.list(&[("plan_type", "paid")], priority).await?;
+        let listed = self.list(LIST, &[("plan_type", "paid")], priority).await?;
         let ids = listed.rows.iter().filter_map(|row| text(row, &USER_IDS)).map(CliqId::new);
         Ok(Paid { ids: ids.collect() })
     }
@@ -168,12 +170,18 @@ impl Client {
         let mut query = vec![("fields", "all")];
         query.extend(search.map(|email| ("search", email.as_str())));
         query.extend(status.map(|status| ("status", status)));
-        self.list(&query, priority).await
+        let call = if search.is_some() { SEARCH } else { LIST };
+        self.list(call, &query, priority).await
     }
 
-    async fn list(&self, query: &[(&str, &str)], priority: Priority) -> Result<Listed, CallError> {
+    async fn list(
+        &self,
+        call: &'static str,
+        query: &[(&str, &str)],
+        priority: Priority,
+    ) -> Result<Listed, CallError> {
         let listing = Listing {
-            call: LIST,
+            call,
             group: Group::UsersList,
             priority,
             base: &self.base,

@@ -19,7 +19,8 @@ use crate::domain::shared::Pool;
 use crate::domain::{CrmUser, CrmUserId, Email, Roster, Standing, Timestamp, Zuid};
 
 const LIST: &str = "GET /crm/v8/users";
-const GET: &str = "GET /crm/v8/users/{id}";
+/// The read of one user's row, as errors name it.
+pub const GET: &str = "GET /crm/v8/users/{id}";
 const ORG: &str = "GET /crm/v8/org";
 
 /// Rows per page, the documented maximum.

@@ -40,12 +40,21 @@ pub enum CallError {
         /// What was answered.
         detail: String,
     },
-    /// Our credentials or rights are not accepted, also after a token refresh.
+    /// Our credentials are not accepted, also after a token refresh, or lack the scope.
     #[error("{call}: not authorized: {detail}")]
     Unauthorized {
         /// Which call.
         call: &'static str,
         /// What was answered, and what to do about it where that is known.
+        detail: String,
+    },
+    /// Our rights do not reach this call: another token of the same grant would not either, and other
+    /// calls may be allowed.
+    #[error("{call}: not allowed: {detail}")]
+    Forbidden {
+        /// Which call.
+        call: &'static str,
+        /// What was answered.
         detail: String,
     },
     /// The vendor refused this request for good.
@@ -84,12 +93,26 @@ impl CallError {
             Self::Throttled { call, until, detail } => {
                 Failure::Throttled { until: (*until).max(now), detail: format!("{call}: {detail}") }
             }
-            Self::Unauthorized { call, detail } => {
+            Self::Unauthorized { call, detail } | Self::Forbidden { call, detail } => {
                 Failure::Unauthorized { detail: format!("{call}: {detail}") }
             }
             Self::Refused { call, code, status } => {
                 Failure::Refused { code: code.clone(), detail: format!("{call}: HTTP {status}") }
             }
         }
+    }
+
+    /// The same of a read of one person. Nobody can refuse a read for good: what is not answered about
+    /// somebody today may be tomorrow, and says nothing about the organization.
+    pub fn failure_of_one(&self, now: Timestamp) -> Failure {
+        match self {
+            Self::Refused { .. } | Self::Forbidden { .. } => Failure::transient(self.to_string()),
+            _ => self.failure(now),
+        }
+    }
+
+    /// Whether just this is refused; anything else may pass by itself.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::Refused { .. } | Self::Unauthorized { .. } | Self::Forbidden { .. })
     }
 }

@@ -149,7 +149,8 @@ impl Tokens {
         let now = self.clock.now();
         let state = self.state();
         let (at, error) = state.failed.as_ref()?;
-        (now.since(*at) < FAILURE_SHARED).then(|| error.clone())
+        // One "of the future" was met before the clock was set back: it is shared with nobody.
+        (*at <= now && now.since(*at) < FAILURE_SHARED).then(|| error.clone())
     }
 
     async fn refresh(&self) -> Result<(Secret, Timestamp), CallError> {

@@ -267,3 +267,23 @@ async fn gauges_say_what_is_paused_and_left_alone_and_no_label_names_a_person() 
     assert!(personal.is_empty(), "{personal:?}");
     bridge.finish_with_leftovers("one organization is paused, the other left alone").await;
 }
+
+#[tokio::test]
+async fn i15_a_good_run_counts_from_its_plan_and_not_from_the_end_of_its_work() {
+    let bridge = Setup::demo().start().await;
+    let since = async || bridge.gauge("cliqbridge_seconds_since_good_run", "birch").await;
+    assert_eq!(since().await, None, "there was none");
+    bridge.admin_post("/pause", &json!({ "organization": "birch" })).await;
+    bridge.add("birch", BO).await;
+    let run = bridge.resync(json!({ "organization": "birch" })).await;
+    bridge.settle_for(Duration::from_hours(1)).await;
+    let state = async || bridge.admin(&format!("/runs/{run}")).await.body["state"].clone();
+    assert_eq!(state().await, "applying", "its one action is held back");
+    let hour = 3_500..=3_600;
+    assert!(hour.contains(&since().await.unwrap()), "{:?}", since().await);
+    bridge.admin_post("/resume", &json!({ "organization": "birch" })).await;
+    bridge.settle_for(Duration::from_mins(1)).await;
+    assert_eq!(state().await, "done");
+    assert!(since().await.unwrap() > 3_500, "{:?}", since().await);
+    bridge.finish().await;
+}

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::support::{Bridge, Setup};
 
 const BO: &str = "bo@partner.example";
+const ADA: &str = "ada@acme.example";
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
 
@@ -129,6 +130,67 @@ async fn g12_a_404_of_one_cliq_user_means_not_in_cliq() {
     bridge.finish().await;
 }
 
+/// What Cliq may answer to one question about Bo, who is searched for, or about Ada, who is asked for by
+/// her account; and who can be looked at meanwhile.
+const ONE_PERSON: [(&str, u16, &str, &str); 7] = [
+    ("cliq.users.list", 400, BO, ADA),
+    ("cliq.users.list", 403, BO, ADA),
+    ("cliq.users.list", 404, BO, ADA),
+    ("cliq.users.list", 422, BO, ADA),
+    ("cliq.users.get", 400, ADA, BO),
+    ("cliq.users.get", 403, ADA, BO),
+    ("cliq.users.get", 422, ADA, BO),
+];
+
+#[tokio::test]
+async fn g12_a_refused_question_about_one_person_is_that_persons_alone() {
+    for (call, status, person, other) in ONE_PERSON {
+        let what = format!("{status} of {call}");
+        let bridge = Setup::demo().start().await;
+        let body = json!({ "code": "odd_person", "message": "m" });
+        let refusal = json!({ "kind": "status", "status": status, "body": body });
+        let more = json!({ "organization": "birch", "times": null });
+        bridge.fault(call, more, refusal).await;
+        bridge.added("birch", person).await;
+        bridge.settle_for(Duration::from_mins(1)).await;
+        bridge.added("birch", other).await;
+        bridge.settle_for(Duration::from_mins(1)).await;
+        assert_eq!(bridge.membership("birch", other).await["state"], "invited", "{what}");
+        for _ in 0..6 {
+            bridge.settle_for(HOUR).await;
+            assert_eq!(quarantine(&bridge).await, Value::Null, "{what}");
+        }
+        assert_eq!(bridge.admin("/status").await.body["queue"]["hints"], 1, "{what}: it waits");
+        let asked = bridge.journal().await.calls("birch", call);
+        assert!((20..40).contains(&asked), "{what}: backs off to a quarter of an hour: {asked}");
+
+        let mails = bridge.mails("it@bridge.example").await;
+        let [told] = mails.as_slice() else { panic!("{what}: {mails:?}") };
+        assert!(told.subject().contains("Somebody of birch"), "{what}: {}", told.subject());
+        let says = ["/api/v2/users", &status.to_string(), "odd_person"];
+        assert!(says.iter().all(|word| told.text().contains(word)), "{what}: {}", told.text());
+        bridge.clear_faults().await;
+        bridge.settle().await;
+        assert_eq!(bridge.membership("birch", person).await["state"], "invited", "{what}");
+        bridge.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn g12_credentials_that_are_refused_for_one_person_are_refused_for_all() {
+    for (call, person) in [("cliq.users.list", BO), ("cliq.users.get", ADA)] {
+        let bridge = Setup::demo().start().await;
+        fault(&bridge, call, 401).await;
+        bridge.added("birch", person).await;
+        bridge.settle_for(Duration::from_mins(1)).await;
+        assert!(quarantine(&bridge).await["cause"].is_string(), "{call}");
+        bridge.clear_faults().await;
+        bridge.settle().await;
+        assert_eq!(quarantine(&bridge).await, Value::Null, "{call}");
+        bridge.finish().await;
+    }
+}
+
 #[tokio::test]
 async fn i15_no_good_run_for_an_hour_is_an_alarm_said_once_for_each_silence() {
     let bridge = Setup::demo().start().await;
@@ -175,5 +237,51 @@ async fn i15_the_alarm_needs_no_run_at_all() {
     bridge.live_for(HOUR).await;
     assert_eq!(bridge.notices("No good run").await, 1);
     assert_eq!(bridge.journal().await.of("write", "portal").len(), 0);
+    bridge.finish().await;
+}
+
+/// Reconciles once a night.
+const NIGHTLY: &str = "reconcile = \"0 0 3 * * *\"\npoll_plan = \"0 0 0 1 1 *\"";
+
+#[tokio::test]
+async fn i15_nightly_restarts_do_not_silence_the_alarm_nor_repeat_it() {
+    let mut bridge = Setup::demo().with("schedule", NIGHTLY).start().await;
+    // There never was a good run: the store knows only since when it knows the organization.
+    fault(&bridge, "crm.users.list", 500).await;
+    for night in 1..=12 {
+        bridge.live_for(DAY).await;
+        bridge.restart().await;
+        let told = bridge.notices("No good run of birch").await;
+        assert_eq!(told, usize::from(night >= 4), "after night {night}");
+    }
+    assert_eq!(bridge.organization("birch").await["no_good_run"], true);
+    bridge.clear_faults().await;
+    bridge.live_for(DAY).await;
+    assert_eq!(bridge.organization("birch").await["no_good_run"], false);
+    bridge.finish().await;
+}
+
+#[tokio::test]
+async fn i15_a_start_after_a_week_is_given_time_once() {
+    let mut bridge = Setup::demo().start().await;
+    bridge.live_for(HOUR).await;
+    bridge.stop().await;
+    fault(&bridge, "crm.users.list", 500).await;
+    bridge.clock.advance(DAY * 7);
+    for start in 1..=4 {
+        bridge.start_again().await;
+        bridge.live_for(Duration::from_mins(6)).await;
+        let told = bridge.notices("No good run of birch").await;
+        assert_eq!(
+            told,
+            usize::from(start > 2),
+            "start {start}: a quarter of an hour, not for each"
+        );
+        bridge.stop().await;
+    }
+    bridge.start_again().await;
+    bridge.clear_faults().await;
+    bridge.live_for(HOUR).await;
+    assert_eq!(bridge.notices("No good run of birch").await, 1);
     bridge.finish().await;
 }

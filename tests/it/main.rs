@@ -16,6 +16,7 @@ mod channels_batches;
 mod channels_leaving;
 mod channels_limits;
 mod clock;
+mod clock_set_back;
 mod corners;
 mod cost;
 mod doors;

@@ -122,3 +122,22 @@ async fn a_wrong_portal_key_waits_for_the_operator_and_loses_nobody() {
     assert_eq!(bridge.journal().await.of("write", "portal").len(), 1);
     bridge.finish().await;
 }
+
+#[tokio::test]
+async fn r29_a_second_key_that_cliq_refuses_to_show_is_asked_for_again_and_parks_nobody() {
+    let bridge = Setup::demo().start().await;
+    let bo = bridge.joined(&[BO]).await.remove(0);
+    bridge.crm(&bo, json!({ "status": "disabled" })).await;
+    let body = json!({ "code": "odd_person", "message": "m" });
+    let refusal = json!({ "kind": "status", "status": 422, "body": body });
+    // The look at the person is answered; the one right before the write is not.
+    let more = json!({ "organization": "birch", "skip": 1, "times": 3 });
+    bridge.fault("cliq.users.get", more, refusal).await;
+    bridge.say("user.deactivated", &bo).await;
+    bridge.settle().await;
+    assert_eq!(bridge.journal().await.of("fault", "cliq.users.get").len(), 3, "it was refused");
+    let row = bridge.membership("birch", BO).await;
+    assert_eq!((&row["state"], &row["parked"]), (&json!("restricted"), &Value::Null));
+    assert_eq!(bridge.notices("").await, 0, "the portal refused nobody");
+    bridge.finish().await;
+}

@@ -258,3 +258,27 @@ async fn a_lost_answer_and_a_blip_cost_a_quarter_of_an_hour_each() {
     assert_eq!(bridge.mails(ADMIN).await.len(), told, "a blip while it stands is no news");
     bridge.finish().await;
 }
+
+#[tokio::test]
+async fn a_watch_is_neither_registered_nor_renewed_while_its_organization_is_paused() {
+    let bridge = watching("\"Users.all\"").start().await;
+    let birch = json!({ "organization": "birch" });
+    let written = async || {
+        let journal = bridge.journal().await;
+        let count = |call: &str| journal.of("write", call).len();
+        (count("crm.watch.add"), count("crm.watch.replace"))
+    };
+    bridge.admin_post("/pause", &birch).await;
+    bridge.live_for(HOUR).await;
+    assert_eq!(written().await, (0, 0), "not registered");
+    bridge.admin_post("/resume", &birch).await;
+    bridge.live_for(QUARTER).await;
+    assert_eq!(written().await, (1, 0));
+    bridge.admin_post("/pause", &birch).await;
+    bridge.live_for(Duration::from_hours(20)).await;
+    assert_eq!(written().await, (1, 0), "not renewed");
+    bridge.admin_post("/resume", &birch).await;
+    bridge.live_for(QUARTER).await;
+    assert_eq!(written().await, (1, 1));
+    bridge.finish().await;
+}

@@ -5,7 +5,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::again;
-use super::places::is_refusal;
 use super::replan::Again;
 use super::settle::GuestNote;
 use crate::domain::budget::Group;
@@ -125,7 +124,7 @@ impl Engine {
                 return Ok(Ok(None));
             }
             Err(error) => {
-                if is_refusal(&error) {
+                if error.is_refusal() {
                     self.note_readable(host, &batch.channel, Some(&error)).await?;
                 }
                 return Ok(Err(error));
@@ -372,7 +371,7 @@ impl Engine {
         let ids: Vec<ActionId> = rows.iter().map(|(action, _)| *action).collect();
         let (engine, organization, now) = (self.clone(), host.id().clone(), self.now());
         let (at, text) = (again(error, now), error.to_string());
-        let shut = matches!(error, CallError::Unauthorized { .. });
+        let shut = matches!(error, CallError::Unauthorized { .. } | CallError::Forbidden { .. });
         tracing::warn!(%organization, %error, %at, "channel rows wait for a read");
         self.inner
             .store

@@ -44,7 +44,7 @@ const REFUSED_AGAIN: Duration = Duration::from_mins(15);
 fn again(error: &CallError, now: Timestamp) -> Timestamp {
     match error {
         CallError::Throttled { until, .. } => (*until).max(now),
-        CallError::Unauthorized { .. } => now + ASK_AGAIN,
+        CallError::Unauthorized { .. } | CallError::Forbidden { .. } => now + ASK_AGAIN,
         CallError::Refused { .. } => now + REFUSED_AGAIN,
         CallError::Transient { .. } | CallError::Incomplete { .. } | CallError::Unrecorded(_) => {
             now + READ_AGAIN
@@ -63,7 +63,8 @@ impl Engine {
             .store
             .read(move |tx| {
                 let awaited = guests::awaited(tx, &id)?;
-                Ok((orgs::probe_at(tx, &id)?, awaited, outbox::next_batch_due(tx, &id, boot)?))
+                let probe = orgs::probe_at(tx, &id, now)?;
+                Ok((probe, awaited, outbox::next_batch_due(tx, &id, boot)?))
             })
             .await?;
         if let Some(at) = probe.filter(|at| *at > now) {

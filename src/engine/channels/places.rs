@@ -239,11 +239,6 @@ impl Engine {
     }
 }
 
-/// Whether Cliq refuses just this; anything else may pass by itself.
-pub(super) fn is_refusal(error: &CallError) -> bool {
-    matches!(error, CallError::Refused { .. } | CallError::Unauthorized { .. })
-}
-
 pub(super) fn level(channel: &Channel) -> Level {
     channel.level.as_deref().and_then(Level::from_word).unwrap_or(Level::Unknown)
 }

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::places::{facts, is_refusal, level};
+use super::places::{facts, level};
 use super::runs::Read;
 use crate::domain::channel::{ChannelFacts, GuestState, Level, Members};
 use crate::domain::{CrmUserId, OrgId, Timestamp};
@@ -76,7 +76,7 @@ impl Engine {
                     let short = short.await?;
                     lists.extend(members.map(|members| (name.clone(), Read { members, short })));
                 }
-                Err(error) if is_refusal(&error) => {
+                Err(error) if error.is_refusal() => {
                     preview.unreadable.insert(name.clone());
                 }
                 Err(error) => return Err(error.into()),
@@ -133,7 +133,7 @@ impl Engine {
     async fn preview_list(&self, host: &Host, preview: &mut Preview) -> Result<(), ReadError> {
         let listed = match host.cliq.channels(Priority::Webhook).await {
             Ok(listed) => listed,
-            Err(error) if is_refusal(&error) => return Ok(()),
+            Err(error) if error.is_refusal() => return Ok(()),
             Err(error) => return Err(error.into()),
         };
         let external = listed.iter().filter(|channel| level(channel) == Level::External).count();
@@ -167,7 +167,7 @@ impl Engine {
         }
         let row = match host.cliq.channel(id).await {
             Ok(row) => row,
-            Err(error) if is_refusal(&error) => {
+            Err(error) if error.is_refusal() => {
                 preview.unreadable.insert(channel.to_owned());
                 return Ok(true);
             }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use super::places::{is_refusal, mapped};
+use super::places::mapped;
 use crate::domain::channel::{GuestState, Members};
 use crate::domain::{CliqId, CrmUserId, Email, OrgId};
 use crate::engine::facts::{ReadError, Sides};
@@ -72,7 +72,7 @@ impl Engine {
         if self.must_list(host, run).await? {
             match self.resolve_channels(host).await? {
                 Ok(()) => {}
-                Err(error) if is_refusal(&error) => self.note_shut(host, &error).await?,
+                Err(error) if error.is_refusal() => self.note_shut(host, &error).await?,
                 Err(error) => return Err(error.into()),
             }
         }
@@ -152,7 +152,7 @@ impl Engine {
             let Some(id) = self.channel_id(host.id(), name).await? else { continue };
             let members = match host.cliq.members(&id, Priority::Run).await {
                 Ok(members) => members,
-                Err(error) if is_refusal(&error) => {
+                Err(error) if error.is_refusal() => {
                     self.note_readable(host, name, Some(&error)).await?;
                     continue;
                 }
@@ -173,7 +173,7 @@ impl Engine {
                             short = self.is_short(host.id(), name, members).await?;
                         }
                     }
-                    Err(error) if is_refusal(&error) => {
+                    Err(error) if error.is_refusal() => {
                         self.note_readable(host, name, Some(&error)).await?;
                         continue;
                     }

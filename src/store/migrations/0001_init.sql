@@ -352,6 +352,8 @@ CREATE TABLE organizations (
   failing_since     INTEGER,
   -- When the newest complete listing was begun.
   listed_at         INTEGER,
+  -- When the daemon first had the organization in its configuration.
+  known_at          INTEGER,
   -- When a run over everybody last came to its plan, and how long it took, in milliseconds.
   good_run_at       INTEGER,
   good_run_took     INTEGER

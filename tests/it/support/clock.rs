@@ -27,6 +27,10 @@ impl SteppedClock {
         self.manual.advance(by);
     }
 
+    pub fn set_back(&self, by: Duration) {
+        self.manual.set_back(by);
+    }
+
     pub fn advance_to(&self, to: Timestamp) {
         self.manual.advance_to(to);
     }

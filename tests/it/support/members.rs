@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::harness::Bridge;
+use super::harness::{Bridge, answer};
+use super::setup::ADMIN_TOKEN;
 use super::traces::Journal;
 
 /// A page of CRM's listing that shows these and nobody else, as if they were all.
@@ -31,6 +32,14 @@ impl Bridge {
         }
         self.run_over("birch").await;
         ids
+    }
+
+    /// What `/metrics` shows under this name for an organization.
+    pub async fn gauge(&self, name: &str, organization: &str) -> Option<i64> {
+        let url = format!("http://{}/metrics", self.admin_address());
+        let page = answer(self.http.get(url).bearer_auth(ADMIN_TOKEN)).await.text;
+        let head = format!("{name}{{organization=\"{organization}\"}} ");
+        page.lines().find_map(|line| line.strip_prefix(&head)?.parse().ok())
     }
 
     /// The membership's state in Birch.

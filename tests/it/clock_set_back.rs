@@ -1,0 +1,163 @@
+//! A clock that is set back: what was noted under the other time neither stops the bridge until that
+//! time comes again nor makes anything up.
+
+use std::time::Duration;
+
+use cliqbridge::domain::OrgId;
+use cliqbridge::engine::Desk;
+use serde_json::{Value, json};
+
+use super::support::{Bridge, Setup};
+
+const BO: &str = "bo@partner.example";
+const HOUR: Duration = Duration::from_hours(1);
+const DAY: Duration = Duration::from_hours(24);
+
+/// The longest time between two probes of a quarantined organization, and a little.
+const PROBE: Duration = Duration::from_mins(16);
+
+async fn fault(bridge: &Bridge, call: &str, status: u16) {
+    let more = json!({ "organization": "birch", "times": null });
+    bridge.fault(call, more, json!({ "kind": "status", "status": status })).await;
+}
+
+async fn quarantine(bridge: &Bridge) -> Value {
+    bridge.organization("birch").await["quarantine"].clone()
+}
+
+#[tokio::test]
+async fn g12_a_quarantine_is_probed_as_soon_as_ever_after_the_clock_was_set_back() {
+    let bridge = Setup::demo().start().await;
+    bridge.patch("/organizations/birch", &json!({ "refresh_token_valid": false })).await;
+    bridge.added("birch", BO).await;
+    bridge.settle_for(HOUR * 2).await;
+    assert!(quarantine(&bridge).await["cause"].is_string());
+    bridge.clock.set_back(DAY);
+    bridge.settle_for(HOUR).await;
+    let asked = bridge.journal().await.calls("birch", "oauth.token");
+    bridge.settle_for(HOUR * 3).await;
+    let often = bridge.journal().await.calls("birch", "oauth.token") - asked;
+    assert!((6..=20).contains(&often), "less and less, and every quarter of an hour: {often}");
+    bridge.patch("/organizations/birch", &json!({ "refresh_token_valid": true })).await;
+    bridge.settle_for(PROBE).await;
+    assert_eq!(quarantine(&bridge).await, Value::Null);
+    assert_eq!(bridge.membership("birch", BO).await["state"], "invited");
+    bridge.settle().await;
+    bridge.finish().await;
+}
+
+#[tokio::test]
+async fn g12_an_outage_is_one_though_it_began_before_the_clock_was_set_back() {
+    let bridge = Setup::demo().start().await;
+    let bo = bridge.joined(&[BO]).await.remove(0);
+    fault(&bridge, "crm.users.get", 503).await;
+    fault(&bridge, "crm.users.list", 503).await;
+    bridge.say("user.updated", &bo).await;
+    bridge.settle_for(Duration::from_mins(5)).await;
+    bridge.clock.set_back(HOUR * 6);
+    bridge.settle_for(Duration::from_mins(45)).await;
+    assert!(quarantine(&bridge).await["cause"].is_string(), "failing for long enough");
+    bridge.clear_faults().await;
+    bridge.settle_for(PROBE).await;
+    assert_eq!(quarantine(&bridge).await, Value::Null);
+    bridge.finish().await;
+}
+
+#[tokio::test]
+async fn a_webhook_is_served_at_once_after_the_clock_was_set_back() {
+    let bridge = Setup::demo().start().await;
+    // The one has just come; the other backs off.
+    fault(&bridge, "crm.users.get", 503).await;
+    bridge.added("birch", BO).await;
+    bridge.settle_for(Duration::from_mins(3)).await;
+    bridge.added("birch", "eve@partner.example").await;
+    bridge.clear_faults().await;
+    bridge.clock.set_back(HOUR * 6);
+    bridge.settle_for(PROBE).await;
+    for email in [BO, "eve@partner.example"] {
+        assert_eq!(bridge.membership("birch", email).await["state"], "invited", "{email}");
+    }
+    bridge.settle().await;
+    bridge.finish().await;
+}
+
+#[tokio::test]
+async fn i31_what_was_seen_before_the_clock_was_set_back_overtakes_nobody() {
+    let bridge = Setup::demo().start().await;
+    // A listing, a look, an action and a state, all of a time that is to come again.
+    let bo = bridge.joined(&[BO]).await.remove(0);
+    bridge.say("user.updated", &bo).await;
+    bridge.settle().await;
+    bridge.clock.set_back(DAY);
+    bridge.crm(&bo, json!({ "status": "disabled" })).await;
+    bridge.say("user.deactivated", &bo).await;
+    bridge.settle_for(Duration::from_mins(1)).await;
+    assert_eq!(bridge.state(BO).await, "restricted");
+    bridge.run_over("birch").await;
+    bridge.settle().await;
+    bridge.finish().await;
+}
+
+#[tokio::test]
+async fn i31_a_look_before_the_clock_was_set_back_overtakes_no_later_one() {
+    let bridge = Setup::demo().start().await;
+    let bo = bridge.joined(&[BO]).await.remove(0);
+    // Nothing but hints takes a step: a run would forget the look.
+    let hints = Desk::Hints(OrgId::new("birch"));
+    let looked_at = async || {
+        bridge.say("user.updated", &bo).await;
+        for _ in 0..2 {
+            bridge.clock.advance(Duration::from_secs(3));
+            bridge.step(&hints).await;
+        }
+        bridge.admin("/status").await.body["queue"]["hints"] == 0
+    };
+    assert!(looked_at().await);
+    bridge.clock.set_back(DAY);
+    assert!(looked_at().await, "not to be looked at again");
+    bridge.settle().await;
+    bridge.finish().await;
+}
+
+#[tokio::test]
+async fn schedules_go_on_after_the_clock_was_set_back() {
+    let bridge = Setup::demo().start().await;
+    bridge.live_for(HOUR).await;
+    bridge.clock.set_back(DAY);
+    let before = bridge.journal().await.calls("birch", "crm.users.list");
+    bridge.live_for(HOUR).await;
+    let runs = bridge.journal().await.calls("birch", "crm.users.list") - before;
+    assert!((3..=5).contains(&runs), "every quarter of an hour: {runs}");
+    bridge.finish().await;
+}
+
+#[tokio::test]
+async fn i15_the_alarm_comes_though_the_clock_was_set_back() {
+    let bridge = Setup::demo().start().await;
+    bridge.live_for(HOUR).await;
+    fault(&bridge, "crm.users.list", 500).await;
+    bridge.clock.set_back(DAY);
+    bridge.live_for(Duration::from_mins(50)).await;
+    assert_eq!(bridge.notices("No good run of birch").await, 0, "not yet");
+    bridge.live_for(HOUR).await;
+    assert_eq!(bridge.organization("birch").await["no_good_run"], true);
+    assert_eq!(bridge.notices("No good run of birch").await, 1);
+    bridge.clear_faults().await;
+    bridge.live_for(HOUR).await;
+    assert_eq!(bridge.organization("birch").await["no_good_run"], false);
+    bridge.finish().await;
+}
+
+#[tokio::test]
+async fn i15_nothing_is_negative_while_the_clock_is_behind_the_last_good_run() {
+    let bridge = Setup::demo().start().await;
+    bridge.live_for(HOUR).await;
+    bridge.clock.set_back(HOUR * 6);
+    for _ in 0..2 {
+        let since = bridge.gauge("cliqbridge_seconds_since_good_run", "birch").await;
+        assert_eq!(since, Some(0));
+        assert_eq!(bridge.organization("birch").await["no_good_run"], false);
+        bridge.step(&Desk::Clock(OrgId::new("birch"))).await;
+    }
+    bridge.finish().await;
+}
