@@ -3,8 +3,6 @@
 
 use std::time::Duration;
 
-use cliqbridge::domain::OrgId;
-use cliqbridge::engine::Desk;
 use serde_json::{Value, json};
 
 use super::support::channels::{BO, DAY, EVE, EXT, PEOPLE, one_channel};
