@@ -153,19 +153,23 @@ pub fn remedy(code: &str) -> String {
         NOT_EXTERNAL => {
             "Cliq does not show the person as an external user, so they are left alone (R29)"
         }
-        other if other.starts_with(EVERYBODY) => {
-            return format!(
-                "{other}: Cliq refuses whomever the bridge brings into this channel; look into the \
-                 channel's settings, then resync the organization; tried again after a day. By hand: \
-                 {MANUAL_INVITATION}"
-            );
-        }
-        other => {
-            return format!(
-                "{other}: refused by Cliq for this person; resync the person to try again. By hand: \
-                 {MANUAL_INVITATION}"
-            );
-        }
+        other => return refused(other),
     };
     format!("{code}: {what}")
+}
+
+/// What can be done about a code of Cliq's own.
+fn refused(code: &str) -> String {
+    if code.starts_with(EVERYBODY) {
+        format!(
+            "{code}: Cliq refuses whomever the bridge brings into this channel; look into the \
+             channel's settings, then resync the organization; tried again after a day. By hand: \
+             {MANUAL_INVITATION}"
+        )
+    } else {
+        format!(
+            "{code}: refused by Cliq for this person; resync the person to try again. By hand: \
+             {MANUAL_INVITATION}"
+        )
+    }
 }
