@@ -7,12 +7,14 @@ use serde_json::{Value, json};
 
 use super::actions::ActionView;
 use super::{Host, actions, pause, remedy};
+use crate::domain::channel::Guest;
 use crate::domain::membership::Membership;
 use crate::domain::plan::{Deed, Hold, Line, Plan};
 use crate::domain::{ActionState, PortalVerb};
+use crate::logic::channels::remedy as channel_remedy;
 use crate::logic::explain::Told;
 use crate::store::outbox::{self, Filter};
-use crate::store::{StoreError, Tx, orgs, pauses};
+use crate::store::{StoreError, Tx, guests, orgs, pauses};
 
 /// Rows of the outbox that are told, newest first.
 const ROWS_MAX: u32 = 20;
@@ -62,13 +64,15 @@ pub(super) fn act(tx: &Tx<'_>, acting: &Acting<'_>) -> Result<Told, StoreError> 
     } else if said.is_empty() {
         said.push("Nothing to do.".to_owned());
     }
+    let channels = channels(tx, acting.known)?;
+    said.extend(channels.iter().filter_map(in_channel));
     let obstacles = obstacles(tx, acting)?;
     ok &= obstacles.is_empty();
     said.extend(obstacles.iter().map(|(_, text)| text.clone()));
     let facts = json!({
         "would": own.iter().map(shown).collect::<Vec<_>>(),
         "resync_would": asked.iter().map(shown).collect::<Vec<_>>(),
-        "waiting": waits, "refused": over, "parked": parked,
+        "waiting": waits, "refused": over, "parked": parked, "channels": channels,
         "held_by": obstacles.iter().map(|(kind, _)| *kind).collect::<Vec<_>>(),
     });
     Ok(Told { step: "act", ok, text: said.join(" "), facts })
@@ -107,6 +111,24 @@ fn obstacles(tx: &Tx<'_>, acting: &Acting<'_>) -> Result<Vec<(&'static str, Stri
         found.push(("lock", text));
     }
     Ok(found)
+}
+
+/// Where the person stands in each channel, as the last look left it.
+fn channels(tx: &Tx<'_>, known: Option<&Membership>) -> Result<Vec<Value>, StoreError> {
+    let Some(row) = known else { return Ok(Vec::new()) };
+    let guests = guests::of_person(tx, &row.organization, &row.crm_user_id, Some(row.id))?;
+    let shown = |guest: &Guest| {
+        let parked = guest.parked.as_deref().map(channel_remedy);
+        json!({ "channel": guest.channel, "state": guest.state.as_str(), "parked": parked })
+    };
+    Ok(guests.iter().map(shown).collect())
+}
+
+/// What holds the person back in a channel, in a sentence.
+fn in_channel(shown: &Value) -> Option<String> {
+    let text = |key: &str| shown.get(key).and_then(Value::as_str);
+    let (channel, state, why) = (text("channel")?, text("state")?, text("parked")?);
+    Some(format!("In #{channel} the person is {state}, and more waits: {why}."))
 }
 
 /// Open rows about the person: those that wait, and those that were refused or given up.

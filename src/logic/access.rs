@@ -122,12 +122,15 @@ pub fn outlook(
         }
         (CliqPlan::Paid, Subscription::Downgraded) => {
             "Cliq is on a paid plan, so Zoho itself makes external users free users. cliqbridge \
-             records that and changes nothing back. Licences are given in CRM Plus, Admin panel, \
+             records that and changes nothing back. It goes on adding people and inviting them to \
+             channels; nobody is removed or taken out of a channel until the plan is active again. \
+             Licences are given in CRM Plus, Admin panel, \
              Users; in function mode also with `cliqbridge memberships assign-licence` or by the \
              list `assign_licence`."
         }
         (CliqPlan::Free, Subscription::Downgraded) if !restrict => {
-            "Cliq is on its free plan, so everybody keeps access and nothing is changed. To \
+            "Cliq is on its free plan, so everybody keeps access and nothing is changed; nobody is \
+             invited to a channel or taken out of one until the plan is active again. To \
              restrict external users all the same: CRM Plus, Admin panel, Users; in function mode \
              also `cliqbridge memberships restrict`, or on_free_downgrade = \"restrict\"."
         }

@@ -17,8 +17,11 @@ pub struct Known {
     pub channel: String,
     /// What Cliq showed; `None` for a channel that it does not show.
     pub facts: Option<ChannelFacts>,
-    /// What Cliq refused to everybody alike, as a code, until an operator asks again.
+    /// What Cliq refused to everybody alike, as a code, until an operator asks again or time has
+    /// passed.
     pub refused: Option<String>,
+    /// The last refusal is old enough to be tried again, and nobody got in since.
+    pub on_trial: bool,
     /// The problem that the administrators were told last, as a code.
     pub problem: Option<String>,
     /// When this was read.
@@ -26,7 +29,7 @@ pub struct Known {
 }
 
 const COLUMNS: &str = "channel, channel_id, level, name, alive, add_participants, may_add, \
-     participants, external_channels, read_at, refused, problem";
+     participants, external_channels, read_at, refused, refused_at, problem";
 
 fn known(row: &Row<'_>) -> rusqlite::Result<Known> {
     let read_at = Timestamp(row.get("read_at")?);
@@ -49,6 +52,8 @@ fn known(row: &Row<'_>) -> rusqlite::Result<Known> {
     Ok(Known {
         channel: row.get("channel")?,
         facts,
+        on_trial: row.get::<_, Option<String>>("refused")?.is_none()
+            && row.get::<_, Option<i64>>("refused_at")?.is_some(),
         refused: row.get("refused")?,
         problem: row.get("problem")?,
         read_at,
@@ -131,7 +136,7 @@ pub fn note_participants(
     Ok(())
 }
 
-/// Notes what Cliq refuses to everybody alike.
+/// Notes what keeps everybody out alike, until somebody takes it back.
 pub fn refuse(
     tx: &Tx<'_>,
     organization: &OrgId,
@@ -140,10 +145,51 @@ pub fn refuse(
 ) -> Result<(), StoreError> {
     tx.sql()
         .prepare_cached(
-            "UPDATE channels SET refused = ?3 WHERE organization = ?1 AND channel = ?2",
+            "UPDATE channels SET refused = ?3, refused_at = NULL
+             WHERE organization = ?1 AND channel = ?2",
         )?
         .execute([organization.as_str(), channel, code])?;
     Ok(())
+}
+
+/// Notes what Cliq answered to calls for everybody alike; [`try_again`] ends it.
+pub fn refuse_calls(
+    tx: &Tx<'_>,
+    organization: &OrgId,
+    channel: &str,
+    code: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    tx.sql()
+        .prepare_cached(
+            "UPDATE channels SET refused = ?3, refused_at = ?4
+             WHERE organization = ?1 AND channel = ?2",
+        )?
+        .execute(params![organization.as_str(), channel, code, now.millis()])?;
+    Ok(())
+}
+
+/// Lets channels whose calls were refused until `before` be tried again.
+pub fn try_again(tx: &Tx<'_>, organization: &OrgId, before: Timestamp) -> Result<(), StoreError> {
+    tx.sql()
+        .prepare_cached(
+            "UPDATE channels SET refused = NULL
+             WHERE organization = ?1 AND refused IS NOT NULL AND refused_at <= ?2",
+        )?
+        .execute(params![organization.as_str(), before.millis()])?;
+    Ok(())
+}
+
+/// Somebody got in: what was refused to everybody is over. True if there was something.
+pub fn accept_calls(tx: &Tx<'_>, organization: &OrgId, channel: &str) -> Result<bool, StoreError> {
+    let changed = tx
+        .sql()
+        .prepare_cached(
+            "UPDATE channels SET refused = NULL, refused_at = NULL
+             WHERE organization = ?1 AND channel = ?2 AND refused_at IS NOT NULL",
+        )?
+        .execute([organization.as_str(), channel])?;
+    Ok(changed == 1)
 }
 
 /// Takes one refusal back, if it is the last one noted. True if it was.
@@ -156,7 +202,7 @@ pub fn retract(
     let changed = tx
         .sql()
         .prepare_cached(
-            "UPDATE channels SET refused = NULL
+            "UPDATE channels SET refused = NULL, refused_at = NULL
              WHERE organization = ?1 AND channel = ?2 AND refused = ?3",
         )?
         .execute([organization.as_str(), channel, code])?;
@@ -166,7 +212,9 @@ pub fn retract(
 /// Lets every refused channel of the organization be tried again: an operator asks.
 pub fn forgive(tx: &Tx<'_>, organization: &OrgId) -> Result<(), StoreError> {
     tx.sql()
-        .prepare_cached("UPDATE channels SET refused = NULL WHERE organization = ?1")?
+        .prepare_cached(
+            "UPDATE channels SET refused = NULL, refused_at = NULL WHERE organization = ?1",
+        )?
         .execute([organization.as_str()])?;
     Ok(())
 }

@@ -170,6 +170,22 @@ pub fn awaited(tx: &Tx<'_>, organization: &OrgId) -> Result<Vec<String>, StoreEr
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
+/// Channels with somebody whom our call invited, whose invitation is over since `since` or later, and
+/// who may follow it all the same.
+pub fn tombstones(
+    tx: &Tx<'_>,
+    organization: &OrgId,
+    since: Timestamp,
+) -> Result<Vec<String>, StoreError> {
+    let mut statement = tx.sql().prepare_cached(
+        "SELECT DISTINCT channel FROM guests WHERE organization = ?1 AND invited_at IS NOT NULL
+           AND state IN ('removed', 'declined', 'expired') AND since >= ?2",
+    )?;
+    let rows =
+        statement.query_map(params![organization.as_str(), since.millis()], |row| row.get(0))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
 /// With which part of a refused call the guest is tried next; `None` is with everybody.
 pub fn set_part(tx: &Tx<'_>, id: GuestId, part: Option<i64>) -> Result<(), StoreError> {
     tx.sql()

@@ -11,7 +11,7 @@ use http::{Method, StatusCode};
 use serde_json::Value;
 use url::Url;
 
-use super::answer::{Verdict, judge};
+use super::answer::{Verdict, denial, judge};
 use super::error::CallError;
 use super::gate::{Gate, Permit, Priority, Recorder, Remembered};
 use super::meter::{Calls, Meter};
@@ -245,7 +245,13 @@ impl Account {
                 Err(CallError::Throttled { call, until, detail })
             }
             Verdict::Unscoped(detail) => Err(CallError::Unauthorized { call, detail }),
-            Verdict::Forbidden(detail) => Err(CallError::Forbidden { call, detail }),
+            Verdict::Forbidden(detail) => match denial(&reply) {
+                // Rights differ by channel (R59): that says nothing about our credentials.
+                Some(code) if permit.group() == Group::MembersWrite => {
+                    Err(CallError::Refused { call, code, status: reply.status.as_u16() })
+                }
+                _ => Err(CallError::Forbidden { call, detail }),
+            },
             Verdict::Transient(detail) => {
                 Err(CallError::Transient { call, detail, retry_after: reply.retry_after })
             }

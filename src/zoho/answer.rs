@@ -92,6 +92,18 @@ fn said(status: StatusCode, code: Option<&str>) -> String {
     }
 }
 
+/// The code of an answer by which an endpoint itself denies a right: nothing about the token or its
+/// scopes, and nothing about trouble (contract section 2.6).
+pub(super) fn denial(reply: &Reply) -> Option<String> {
+    let body = parse(&reply.body).ok().flatten()?;
+    let code = error_code(&body, reply.status.is_success())?;
+    let lower = code.to_ascii_lowercase();
+    let word = lower.as_str();
+    let ours = word.starts_with("oauth") || REJECTED.contains(&word);
+    let denies = reply.status == StatusCode::FORBIDDEN || FORBIDDEN.contains(&word);
+    (denies && !ours && !TROUBLE.contains(&word)).then_some(code)
+}
+
 fn judge_code(code: &str, status: StatusCode) -> Option<Verdict> {
     let lower = code.to_ascii_lowercase();
     let lower = lower.as_str();

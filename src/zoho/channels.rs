@@ -54,8 +54,6 @@ pub struct Channel {
     pub status: Option<String>,
     /// The OAuth user's role; `None` when it has none or Cliq does not say.
     pub own_role: Option<String>,
-    /// Whether the OAuth user is in the channel.
-    pub joined: Option<bool>,
     /// 'Add participants' by role, for the roles of which Cliq says it (R59).
     pub add_participant: BTreeMap<String, bool>,
     /// How many people are in it.
@@ -63,13 +61,13 @@ pub struct Channel {
 }
 
 impl Channel {
-    /// Whether the OAuth user may bring people in (R59); `None` when Cliq does not say. A super
-    /// admin's permissions are not printed: they have all.
+    /// Whether the OAuth user may bring people in (R59); `None` when Cliq does not say, also of
+    /// somebody who is not in the channel: then the call decides. A super admin's permissions are not
+    /// printed: they have all.
     pub fn may_add(&self) -> Option<bool> {
         match self.own_role.as_deref() {
             Some(SUPER_ADMIN) => Some(true),
             Some(role) => self.add_participant.get(role).copied(),
-            None if self.joined == Some(false) => Some(false),
             None => None,
         }
     }
@@ -220,7 +218,6 @@ fn read_channel(row: &Value) -> Option<Channel> {
         level: text(row, &["level"]),
         status: text(row, &["status"]),
         own_role: text(row, &["current_user_role"]),
-        joined: truth(row, "joined"),
         add_participant: PERMISSIONS
             .iter()
             .filter_map(|(role, key)| {

@@ -365,8 +365,17 @@ async fn many_who_are_missing_from_a_channel_are_not_noted_as_gone() {
     bridge.finish_with_leftovers("the run is held").await;
 }
 
+/// The text of the last step of the person's explanation.
+async fn explained(bridge: &Bridge, organization: &str, email: &str) -> String {
+    let path = format!("/explain/{email}?organization={organization}");
+    let told = bridge.admin(&path).await.body;
+    let steps = &told["organizations"][0]["steps"];
+    let act = rows(steps).find(|step| step["step"] == "act");
+    act.unwrap_or_else(|| panic!("{told}"))["text"].as_str().unwrap().to_owned()
+}
+
 #[tokio::test]
-async fn r13_no_channel_is_written_to_while_the_organization_is_downgraded() {
+async fn r16_a_downgrade_on_a_paid_plan_takes_nobody_out_and_goes_on_inviting() {
     let bridge = partners().start().await;
     let eve = joined(&bridge, EVE).await;
     bridge.paid_type("acme", "free").await;
@@ -376,10 +385,65 @@ async fn r13_no_channel_is_written_to_while_the_organization_is_downgraded() {
     for _ in 0..3 {
         bridge.run("acme").await;
     }
-    assert_eq!(bridge.members("ext").await, [ADMIN, EVE]);
-    assert_eq!(bridge.invited("ext").await, [""; 0]);
-    assert_eq!(bridge.calls("cliq.members.add").await, 1);
-    bridge.finish_with_leftovers("the plan is downgraded").await;
+    assert_eq!(bridge.members("ext").await, [ADMIN, EVE], "no removals");
+    assert_eq!(bridge.calls("cliq.members.remove").await, 0);
+    assert_eq!(bridge.invited("ext").await, [BO], "as the portal goes on adding people");
+    let guest = bridge.guest(EVE, "ext").await;
+    assert!(guest["parked"].as_str().unwrap().starts_with("downgraded"), "{guest}");
+    let text = explained(&bridge, "acme", EVE).await;
+    assert!(text.contains("#ext") && text.contains("downgraded"), "{text}");
+    let mails = bridge.mails("it@bridge.example").await;
+    let told = mails.iter().any(|mail| mail.text().contains("taken out of a channel"));
+    assert!(told, "the notice of the change says it");
+
+    bridge.paid_type("acme", "crmplus").await;
+    bridge.plan_event("acme", "plan.upgraded").await;
+    bridge.run("acme").await;
+    assert_eq!(bridge.members("ext").await, [ADMIN], "what was held is done");
+    bridge.finish_with_leftovers("the plan is contradicted by the licence details").await;
+}
+
+/// Calls that brought people into Birch's channels, and out of them.
+async fn member_calls(bridge: &Bridge) -> (usize, usize) {
+    let journal = bridge.journal().await;
+    (journal.calls("birch", "cliq.members.add"), journal.calls("birch", "cliq.members.remove"))
+}
+
+#[tokio::test]
+async fn r13_no_channel_is_written_to_while_a_free_organization_is_downgraded() {
+    const ROOM: &str =
+        r#"channels = [{ id = "P1", unique_name = "room", name = "Room", level = "private" }]"#;
+    const MAPPED: &str = "channels = [{ channel = \"room\", when = { profile = [\"Partner\"] } }]";
+    let bridge =
+        Setup::demo().world("birch", ROOM).people(PEOPLE).with("birch", MAPPED).start().await;
+    let mut ids = Vec::new();
+    for email in [EVE, BO] {
+        let id = bridge.add_with("birch", json!({ "email": email, "profile": "Partner" })).await;
+        bridge.announce("birch", &id).await;
+        bridge.settle().await;
+        ids.push(id);
+    }
+    bridge.by_hand("birch", EVE, "accept").await;
+    bridge.run("birch").await;
+    assert_eq!(member_calls(&bridge).await, (1, 0));
+    bridge.plan_event("birch", "plan.downgraded").await;
+    bridge.by_hand("birch", BO, "accept").await;
+    let path = format!("/organizations/birch/crm-users/{}", ids[0]);
+    bridge.patch(&path, &json!({ "profile": "Standard" })).await;
+    for _ in 0..3 {
+        bridge.run("birch").await;
+    }
+    assert_eq!(member_calls(&bridge).await, (1, 0), "neither in nor out");
+    for email in [EVE, BO] {
+        let id = bridge.membership("birch", email).await["id"].as_str().unwrap().to_owned();
+        let row = bridge.admin(&format!("/memberships/{id}")).await.body;
+        let parked = row["channels"][0]["parked"].as_str().unwrap_or_default().to_owned();
+        assert!(parked.starts_with("downgraded"), "{email}: {row}");
+    }
+    bridge.plan_event("birch", "plan.upgraded").await;
+    bridge.run("birch").await;
+    assert_eq!(member_calls(&bridge).await, (2, 1));
+    bridge.finish_with_leftovers("the plan is contradicted by the licence details").await;
 }
 
 #[tokio::test]

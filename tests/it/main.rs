@@ -15,6 +15,8 @@ mod channels_articles;
 mod channels_batches;
 mod channels_leaving;
 mod channels_limits;
+mod channels_order;
+mod channels_refusals;
 mod clock;
 mod clock_set_back;
 mod corners;

@@ -13,8 +13,8 @@ use crate::domain::{
     Action, ActionId, Class, CliqId, CliqUser, CrmUser, CrmUserId, Directory, Email, GuestId,
     Timestamp,
 };
-use crate::engine::{Engine, Host, Step};
-use crate::logic::channels::{FULL, GuestVerdict, NOT_EXTERNAL, room};
+use crate::engine::{Desk, Engine, Host, Step};
+use crate::logic::channels::{FULL, GuestVerdict, NOT_EXTERNAL, NOT_IN_CLIQ, room};
 use crate::logic::plan::classify;
 use crate::store::outbox::{self, Batch, Cause};
 use crate::store::{StoreError, Tx, guests, orgs, runs};
@@ -39,6 +39,8 @@ pub(super) struct Candidate {
     pub(super) generation: u32,
     /// What is known of the person in this organization's Cliq, for the second key.
     pub(super) member_of: Option<CliqId>,
+    /// The ledger says that this Cliq shows the person: then no row is no answer.
+    pub(super) is_here: bool,
 }
 
 /// What was read right before the call.
@@ -78,7 +80,12 @@ impl Engine {
                 return Ok(Step::Worked);
             }
         };
+        let removes = batch.removes;
         let call = self.plan_batch(host, batch, fresh).await?;
+        if removes {
+            // What takes access away waits for rows that may have ended here.
+            self.wake(&Desk::Access(host.id().clone()));
+        }
         let Some(mut call) = call else { return Ok(Step::Worked) };
         if call.removes
             && let Err(error) = self.second_keys(host, &mut call).await?
@@ -255,14 +262,14 @@ impl Engine {
         Ok(fits)
     }
 
-    /// The second of two keys: a fresh read that does not say Internal, for each person who is to be
-    /// taken out (R29). Whoever is not known in this Cliq at all is a guest from elsewhere.
+    /// The second of two keys: a fresh read that says External, for each person who is to be taken out
+    /// (R29). Whoever never was in this Cliq is a guest from elsewhere, and needs no row there.
     async fn second_keys(
         &self,
         host: &Host,
         call: &mut Call,
     ) -> Result<Result<(), CallError>, StoreError> {
-        let mut refused = BTreeSet::new();
+        let mut refused = BTreeMap::new();
         let id = host.id().clone();
         let pages = self.inner.store.read(move |tx| orgs::state(tx, &id)).await?.cliq_pages;
         let pages = usize::try_from(pages.unwrap_or(UNKNOWN_PAGES)).unwrap_or(usize::MAX);
@@ -276,16 +283,15 @@ impl Engine {
             None
         };
         for one in &call.people {
-            let external = match &directory {
-                Some(directory) => Ok(is_foreign(host, &listed(directory, one))),
-                None => read_class(host, one).await,
+            let rows = match &directory {
+                Some(directory) => listed(directory, one),
+                None => match read_rows(host, one).await {
+                    Ok(rows) => rows,
+                    Err(error) => return Ok(Err(error)),
+                },
             };
-            match external {
-                Ok(true) => {}
-                Ok(false) => {
-                    refused.insert(one.action);
-                }
-                Err(error) => return Ok(Err(error)),
+            if let Err(code) = is_external(host, one, &rows) {
+                refused.insert(one.action, code);
             }
         }
         if refused.is_empty() {
@@ -293,14 +299,15 @@ impl Engine {
         }
         let (out, go): (Vec<_>, Vec<_>) = std::mem::take(&mut call.people)
             .into_iter()
-            .partition(|one| refused.contains(&one.action));
+            .partition(|one| refused.contains_key(&one.action));
         call.people = go;
         let now = self.now();
         self.inner
             .store
             .write("not external", move |tx| {
                 for one in &out {
-                    refuse_removal(tx, one, now)?;
+                    let code = refused.get(&one.action).copied().unwrap_or(NOT_EXTERNAL);
+                    refuse_removal(tx, one, code, now)?;
                 }
                 runs::finish_applied(tx, now).map(|_| ())
             })
@@ -393,12 +400,18 @@ fn listed(directory: &Directory, one: &Candidate) -> Vec<CliqUser> {
     by_id.chain(by_email).cloned().collect()
 }
 
-/// Whether every row of the person says External; no row at all is somebody from elsewhere.
-fn is_foreign(host: &Host, rows: &[CliqUser]) -> bool {
-    rows.iter().all(|row| classify(&host.policy, row) == Class::External)
+/// Whether every row of the person says External; else why they are left alone. No row at all is
+/// somebody from elsewhere, unless the ledger says that they are in this Cliq: then the mark was lost
+/// between plan and call.
+fn is_external(host: &Host, one: &Candidate, rows: &[CliqUser]) -> Result<(), &'static str> {
+    if rows.is_empty() && one.is_here {
+        return Err(NOT_IN_CLIQ);
+    }
+    let external = rows.iter().all(|row| classify(&host.policy, row) == Class::External);
+    if external { Ok(()) } else { Err(NOT_EXTERNAL) }
 }
 
-async fn read_class(host: &Host, one: &Candidate) -> Result<bool, CallError> {
+async fn read_rows(host: &Host, one: &Candidate) -> Result<Vec<CliqUser>, CallError> {
     let mut rows = Vec::new();
     let ids: BTreeSet<&CliqId> = one.member_of.iter().chain(&one.id).collect();
     for id in &ids {
@@ -409,14 +422,19 @@ async fn read_class(host: &Host, one: &Candidate) -> Result<bool, CallError> {
     {
         rows.extend(host.cliq.search(email).await?);
     }
-    Ok(is_foreign(host, &rows))
+    Ok(rows)
 }
 
 /// Cliq does not show the person as external: left alone, and written down.
-fn refuse_removal(tx: &Tx<'_>, one: &Candidate, now: Timestamp) -> Result<(), StoreError> {
-    let verdict = GuestVerdict::Parked(NOT_EXTERNAL.to_owned());
+fn refuse_removal(
+    tx: &Tx<'_>,
+    one: &Candidate,
+    code: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let verdict = GuestVerdict::Parked(code.to_owned());
     if let Some(before) = guests::get(tx, one.guest)? {
-        let after = Guest { parked: Some(NOT_EXTERNAL.to_owned()), ..before.clone() };
+        let after = Guest { parked: Some(code.to_owned()), ..before.clone() };
         guests::put(tx, &after)?;
         let note = GuestNote {
             before: Some(&before),

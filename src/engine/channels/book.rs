@@ -12,7 +12,7 @@ use crate::domain::membership::State;
 use crate::domain::{Action, ActionId, Disposition, Failure, HintKind, Timestamp};
 use crate::engine::{Desk, Engine, Host};
 use crate::logic::channels::{
-    FULL, UNANSWERED, UNANSWERED_MAX, concerns_everybody, everybodys, remedy,
+    FULL, UNANSWERED, UNANSWERED_MAX, concerns_everybody, everybodys, remedy, with_permission,
 };
 use crate::logic::retry::{ATTEMPTS_MAX, Attempts, disposition};
 use crate::store::outbox::{self, End};
@@ -78,7 +78,7 @@ impl Booking<'_> {
     }
 
     fn done(&self, members: Option<&Members>) -> Result<(), StoreError> {
-        self.engine.inner.parts.forget(self.host.id(), self.call);
+        self.others_get_in()?;
         for (one, action) in self.people() {
             let ours = self.end(action, End::Done(""))?;
             let Some(before) = guests::get(self.tx, one.guest)? else { continue };
@@ -93,6 +93,19 @@ impl Booking<'_> {
             if !ours || !self.call.removes {
                 self.follow_up(&after, !ours)?;
             }
+        }
+        Ok(())
+    }
+
+    /// Somebody got in: the channel is not closed for everybody.
+    fn others_get_in(&self) -> Result<(), StoreError> {
+        let (organization, channel) = (self.host.id(), self.call.channel.as_str());
+        if self.call.removes {
+            return Ok(());
+        }
+        self.engine.inner.parts.mixed(organization, channel);
+        if channels::accept_calls(self.tx, organization, channel)? {
+            self.engine.note_problem(self.tx, self.host, channel, self.now)?;
         }
         Ok(())
     }
@@ -147,7 +160,9 @@ impl Booking<'_> {
             people = self.call.people.len(), failure = failure.kind(), %error, "a member call failed"
         );
         match error {
-            CallError::Refused { code, .. } => self.refused(code, &failure.to_string()),
+            CallError::Refused { code, status, .. } => {
+                self.refused(&with_permission(code, *status), &failure.to_string())
+            }
             CallError::Transient { .. } if self.is_counted() => self.unanswered(&failure),
             _ => {
                 for (one, action) in self.people() {
@@ -181,6 +196,7 @@ impl Booking<'_> {
 
     /// Whether the invitations went out is not known: they count, and are repeated once (R48).
     fn unanswered(&self, failure: &Failure) -> Result<(), StoreError> {
+        self.engine.inner.parts.mixed(self.host.id(), &self.call.channel);
         for (one, action) in self.people() {
             let Some(before) = guests::get(self.tx, one.guest)? else { continue };
             let text = failure.to_string();
@@ -210,26 +226,21 @@ impl Booking<'_> {
         for (one, _) in self.people() {
             self.uncount(one)?;
         }
-        if !self.call.parted {
-            self.engine.inner.parts.forget(self.host.id(), self.call);
-        }
         if concerns_everybody(code, self.is_counted()) {
             return self.refused_to_all(code, text);
         }
         let all: Vec<_> = self.people().collect();
         if let [(one, action)] = all.as_slice() {
-            let code = if code == NO_ROOM { FULL } else { code };
-            let parts = &self.engine.inner.parts;
-            let before = parts.refused(self.host.id(), self.call, code, one.guest);
-            let Some(first) = before.filter(|_| !self.call.removes && code != FULL) else {
-                return self.park(one, action, code, text);
-            };
-            // Two alone, and nobody between them got in: it is not about the people.
-            if let Some(guest) = guests::get(self.tx, first)? {
-                let parked = Some(everybodys(code));
-                guests::put(self.tx, &Guest { parked, ..guest })?;
-            }
-            return self.refused_to_all(code, text);
+            return self.refused_alone(
+                one,
+                action,
+                if code == NO_ROOM { FULL } else { code },
+                text,
+            );
+        }
+        let (organization, channel) = (self.host.id(), self.call.channel.as_str());
+        if !self.call.removes && !outbox::parts_wait(self.tx, organization, channel)? {
+            self.engine.inner.parts.begin(organization, channel);
         }
         let (left, right) = all.split_at(all.len() / 2);
         for half in [left, right] {
@@ -242,11 +253,49 @@ impl Booking<'_> {
         Ok(())
     }
 
-    /// Everybody is refused alike: whoever waits for the channel is not tried.
+    /// One person is refused. It is about the channel only if it was the last part of a call of which
+    /// nobody got in.
+    fn refused_alone(
+        &self,
+        one: &Candidate,
+        action: &Action,
+        code: &str,
+        text: &str,
+    ) -> Result<(), StoreError> {
+        self.park(one, action, code, text)?;
+        let (organization, channel) = (self.host.id(), self.call.channel.as_str());
+        if self.call.removes || !self.call.parted {
+            return Ok(());
+        }
+        let parts = &self.engine.inner.parts;
+        parts.alone(organization, channel, code, one.guest);
+        if outbox::parts_wait(self.tx, organization, channel)? {
+            return Ok(());
+        }
+        let Some(everybody) = parts.end(organization, channel).filter(|_| code != FULL) else {
+            return Ok(());
+        };
+        self.close(code)?;
+        for guest in everybody {
+            if let Some(guest) = guests::get(self.tx, guest)? {
+                let parked = Some(everybodys(code));
+                guests::put(self.tx, &Guest { parked, ..guest })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes that Cliq refuses everybody: whoever waits for the channel is not tried.
+    fn close(&self, code: &str) -> Result<(), StoreError> {
+        let (organization, channel) = (self.host.id(), self.call.channel.as_str());
+        channels::refuse_calls(self.tx, organization, channel, &everybodys(code), self.now)?;
+        self.engine.note_problem(self.tx, self.host, channel, self.now)
+    }
+
+    /// Everybody is refused alike.
     fn refused_to_all(&self, code: &str, text: &str) -> Result<(), StoreError> {
+        self.close(code)?;
         let code = everybodys(code);
-        channels::refuse(self.tx, self.host.id(), &self.call.channel, &code)?;
-        self.engine.note_problem(self.tx, self.host, &self.call.channel, self.now)?;
         for (one, action) in self.people() {
             self.park(one, action, &code, text)?;
         }

@@ -1,44 +1,61 @@
 //! What the parts of a refused call have come to, so that a refusal of everybody is told from one of
-//! a few people before each of them was tried.
+//! a few people: only when each of them was refused alone, and nobody got in.
 //!
 //! Deliberately absent: the parts themselves, which are in the store. This is forgotten with the
-//! process; that costs one more call.
+//! process; then each is parked with their own cause, and nothing is said of everybody.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
-use super::batch::Call;
 use crate::domain::{GuestId, OrgId};
 
 /// An organization and one of its channels.
 type Place = (OrgId, String);
 
-/// The last person of each channel who was refused alone after a refusal of several, with the code.
+/// The refused calls that are being taken apart, one for each channel.
 #[derive(Default)]
-pub(in crate::engine) struct Parts(Mutex<BTreeMap<Place, (String, GuestId)>>);
+pub(in crate::engine) struct Parts(Mutex<BTreeMap<Place, Tried>>);
+
+/// What has become of the people of one refused call so far.
+#[derive(Default)]
+struct Tried {
+    /// Who was refused alone, with the code.
+    refused: Vec<(String, GuestId)>,
+    /// Somebody fared otherwise.
+    mixed: bool,
+}
 
 impl Parts {
-    /// Notes that one person was refused alone. Answers who was refused so before, with the same code
-    /// and nobody accepted since.
-    pub(super) fn refused(
-        &self,
-        organization: &OrgId,
-        call: &Call,
-        code: &str,
-        guest: GuestId,
-    ) -> Option<GuestId> {
-        if !call.parted {
-            return None;
-        }
-        let place = (organization.clone(), call.channel.clone());
-        let before = self.0.lock().ok()?.insert(place, (code.to_owned(), guest))?;
-        (before.0 == code && before.1 != guest).then_some(before.1)
+    fn with<T>(&self, place: Place, change: impl FnOnce(&mut Tried) -> T) -> Option<T> {
+        self.0.lock().ok()?.get_mut(&place).map(change)
     }
 
-    /// Forgets it: somebody was accepted, or another call begins.
-    pub(super) fn forget(&self, organization: &OrgId, call: &Call) {
-        if let Ok(mut known) = self.0.lock() {
-            known.remove(&(organization.clone(), call.channel.clone()));
+    /// A call for several was refused, and no part of an earlier one is left.
+    pub(super) fn begin(&self, organization: &OrgId, channel: &str) {
+        if let Ok(mut all) = self.0.lock() {
+            all.insert((organization.clone(), channel.to_owned()), Tried::default());
         }
+    }
+
+    /// One person was refused alone.
+    pub(super) fn alone(&self, organization: &OrgId, channel: &str, code: &str, guest: GuestId) {
+        let place = (organization.clone(), channel.to_owned());
+        self.with(place, |tried| tried.refused.push((code.to_owned(), guest)));
+    }
+
+    /// Somebody got in, or may have.
+    pub(super) fn mixed(&self, organization: &OrgId, channel: &str) {
+        let place = (organization.clone(), channel.to_owned());
+        self.with(place, |tried| tried.mixed = true);
+    }
+
+    /// No part is left. Answers who was refused, if that was everybody, with the same code.
+    pub(super) fn end(&self, organization: &OrgId, channel: &str) -> Option<Vec<GuestId>> {
+        let place = (organization.clone(), channel.to_owned());
+        let tried = self.0.lock().ok()?.remove(&place)?;
+        let (first, _) = tried.refused.first()?;
+        let alike = tried.refused.iter().all(|(code, _)| code == first);
+        let all = !tried.mixed && alike && tried.refused.len() > 1;
+        all.then(|| tried.refused.into_iter().map(|(_, guest)| guest).collect())
     }
 }

@@ -40,6 +40,11 @@ impl Spot {
     pub(super) fn hindrance(&self) -> Option<&str> {
         self.hindrance.as_deref()
     }
+
+    /// Whether a refusal of everybody is old enough to be tried again, and nobody got in since.
+    pub(super) fn is_on_trial(&self) -> bool {
+        self.known.as_ref().is_some_and(|known| known.on_trial)
+    }
 }
 
 /// The mapping of a channel, if it is mapped.
@@ -212,6 +217,10 @@ impl Engine {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let spot = Self::spot(tx, host, channel, false)?;
+        if spot.hindrance().is_none() && spot.is_on_trial() {
+            // Tried again after a while; what was told stays until somebody gets in.
+            return Ok(());
+        }
         if !channels::set_problem(tx, host.id(), channel, spot.hindrance())? {
             return Ok(());
         }

@@ -95,7 +95,8 @@ impl Engine {
     ) -> Result<BTreeSet<String>, StoreError> {
         let mapped = &host.settings.channels;
         let Some(user) = user.cloned() else {
-            return Ok(mapped.iter().map(|mapped| mapped.channel.clone()).collect());
+            let names = mapped.iter().map(|mapped| mapped.channel.clone());
+            return Ok(names.chain(self.tombstones(host).await?).collect());
         };
         let row = sides.roster.get(&user);
         let meant = mapped.iter().filter(|mapped| row.is_some_and(|row| mapped.when.matches(row)));
@@ -146,7 +147,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Looks at the channel itself where a run would: somebody vanished from it, or it is gone. Whether
+    /// Looks at the channel itself where a run by hand would: somebody vanished from it, it is gone, or
+    /// what is known of it is a while old. Whether
     /// the list is shorter than the channel says.
     async fn preview_channel(
         &self,
@@ -162,7 +164,7 @@ impl Engine {
         let vanished = known.await?.iter().any(|guest| {
             guest.state == GuestState::Joined && guest.cliq_id.as_ref().is_none_or(gone)
         });
-        if members.is_some() && !vanished {
+        if members.is_some() && !vanished && !self.is_old(host, channel, true).await? {
             return Ok(false);
         }
         let row = match host.cliq.channel(id).await {

@@ -4,9 +4,9 @@
 use super::READ_AGAIN;
 use super::batch::{Candidate, Fresh};
 use super::places::mapped;
-use super::settle::{GuestNote, UNSCOPED, is_deleted, under};
+use super::settle::{GuestNote, UNSCOPED, is_deleted};
 use crate::domain::channel::{Guest, GuestState, Member, Way};
-use crate::domain::{ActionId, CliqId, CrmUser, GuestId, Membership, Standing, Timestamp};
+use crate::domain::{ActionId, CliqId, CrmUser, GuestId, Membership, Standing, State, Timestamp};
 use crate::engine::subscription::access_of;
 use crate::engine::{Engine, Host};
 use crate::logic::channels::{
@@ -109,7 +109,7 @@ impl Again<'_> {
             organization: self.host.id(),
             channel: &self.batch.channel,
             user: &before.crm_user_id,
-            mapping: under(access, self.mapping(person)),
+            mapping: self.mapping(person),
             who: match (&person.row, &before.cliq_id) {
                 (Some(row), _) => Who::Member(row),
                 (None, Some(id)) => Who::Own(id),
@@ -130,6 +130,7 @@ impl Again<'_> {
                 person.crm,
                 person.row.as_ref(),
             )?,
+            access,
             rearm: false,
             now: self.now,
         };
@@ -199,6 +200,7 @@ impl Again<'_> {
             has_account: person.has_account(),
             generation: person.row.as_ref().map_or(1, |row| row.generation),
             member_of: person.row.as_ref().and_then(id_in_cliq),
+            is_here: person.row.as_ref().is_some_and(is_in_cliq),
         })
     }
 
@@ -228,6 +230,12 @@ impl Again<'_> {
 /// Whether somebody who is to be taken out is not in any more.
 fn is_gone(after: &Guest, person: &Person<'_>) -> bool {
     after.state == GuestState::Joined && person.shown.is_none()
+}
+
+/// Whether the ledger says that this Cliq shows the person, who has joined it or is to leave it.
+fn is_in_cliq(row: &Membership) -> bool {
+    row.cliq_id.is_some()
+        && matches!(row.state, State::Joined | State::Restricted | State::RemovalStaged)
 }
 
 fn id_in_cliq(row: &Membership) -> Option<CliqId> {

@@ -19,6 +19,21 @@ use crate::zoho::{CallError, Priority};
 /// was in the way may be gone.
 const LOOK_AGAIN: Duration = Duration::from_hours(1);
 
+/// How long what was read of a channel is good enough in any case: who may add people, and whether it
+/// is archived, changes without a word (R59).
+const LOOK_DAILY: Duration = Duration::from_hours(24);
+
+/// The same in a run that an operator asked for: long enough that two runs in a row cost no more than
+/// the member lists, and short for somebody who has just changed something in Cliq.
+const LOOK_BY_HAND: Duration = Duration::from_mins(5);
+
+/// How long calls for everybody that Cliq refused are not repeated.
+const REFUSED_FOR: Duration = Duration::from_hours(24);
+
+/// How long a channel that is mapped no more is still read because of an invitation that was taken
+/// back or ran out: twice the longest that one is kept open by default (G17).
+const LATE_JOIN: Duration = Duration::from_hours(60 * 24);
+
 /// The trigger word of a run that an operator asked for.
 const BY_HAND: &str = "manual";
 
@@ -59,14 +74,19 @@ impl MemberLists {
 
 impl Engine {
     /// Reads the member list of every mapped channel that Cliq is known to show: one call each.
-    /// Channels that nobody looked for yet are listed before that.
+    /// Channels that nobody looked for yet are listed before that. So is a channel that is mapped no
+    /// more, as long as somebody may still follow an invitation to it.
     pub(in crate::engine) async fn read_members(
         &self,
         host: &Host,
         run: &Run,
         sides: &Sides,
     ) -> Result<(), ReadError> {
-        if host.settings.channels.is_empty() {
+        let mut names: Vec<String> =
+            host.settings.channels.iter().map(|mapped| mapped.channel.clone()).collect();
+        let late = self.tombstones(host).await?;
+        names.extend(late.into_iter().filter(|name| mapped(host, name).is_none()));
+        if names.is_empty() {
             return Ok(());
         }
         if self.must_list(host, run).await? {
@@ -76,9 +96,14 @@ impl Engine {
                 Err(error) => return Err(error.into()),
             }
         }
-        let names: Vec<String> =
-            host.settings.channels.iter().map(|mapped| mapped.channel.clone()).collect();
-        self.read_lists(host, sides, &names).await
+        self.read_lists(host, sides, &names, run.trigger == BY_HAND).await
+    }
+
+    /// Channels with somebody who was invited by the bridge, may join although that is taken back or
+    /// ran out, and would have to be taken out then (G17).
+    pub(super) async fn tombstones(&self, host: &Host) -> Result<Vec<String>, StoreError> {
+        let (organization, since) = (host.id().clone(), self.now() - LATE_JOIN);
+        self.inner.store.read(move |tx| guests::tombstones(tx, &organization, since)).await
     }
 
     /// The same for one person: only channels in which the person is, or that are meant for them.
@@ -106,24 +131,27 @@ impl Engine {
             .chain(known.into_iter().map(|guest| guest.channel))
             .collect();
         let names: Vec<String> = names.into_iter().collect();
-        self.read_lists(host, sides, &names).await
+        self.read_lists(host, sides, &names, true).await
     }
 
     /// Whether the organization's channels have to be listed first: one of the mapped ones is new,
     /// or what was in the way may be gone, because an operator asks or some time has passed.
     async fn must_list(&self, host: &Host, run: &Run) -> Result<bool, StoreError> {
         let by_hand = run.trigger == BY_HAND;
+        let (organization, now) = (host.id().clone(), self.now());
+        self.inner
+            .store
+            .write("forgive channels", move |tx| {
+                if by_hand {
+                    channels::forgive(tx, &organization)
+                } else {
+                    channels::try_again(tx, &organization, now - REFUSED_FOR)
+                }
+            })
+            .await?;
         let organization = host.id().clone();
-        if by_hand {
-            let organization = organization.clone();
-            self.inner
-                .store
-                .write("forgive channels", move |tx| channels::forgive(tx, &organization))
-                .await?;
-        }
         let names: Vec<String> =
             host.settings.channels.iter().map(|mapped| mapped.channel.clone()).collect();
-        let now = self.now();
         self.inner
             .store
             .read(move |tx| {
@@ -146,6 +174,7 @@ impl Engine {
         host: &Host,
         sides: &Sides,
         names: &[String],
+        by_hand: bool,
     ) -> Result<(), ReadError> {
         let mut lists = BTreeMap::new();
         for name in names {
@@ -166,7 +195,7 @@ impl Engine {
             };
             let mut short = false;
             let unreadable = self.is_unreadable(host.id(), name).await?;
-            if vanished || unreadable || self.is_old(host, name).await? {
+            if vanished || unreadable || self.is_old(host, name, by_hand).await? {
                 match self.look_at_channel(host, name, &id).await? {
                     Ok(()) => {
                         if let Some(members) = &members {
@@ -225,8 +254,17 @@ impl Engine {
         Ok(said.is_some_and(|said| members.count() < said))
     }
 
-    /// Whether people wait for the channel, and what stands in its way was read a while ago.
-    async fn is_old(&self, host: &Host, channel: &str) -> Result<bool, StoreError> {
+    /// Whether what is known of a mapped channel was read a while ago: sooner, if people wait for it
+    /// or an operator asks.
+    pub(super) async fn is_old(
+        &self,
+        host: &Host,
+        channel: &str,
+        by_hand: bool,
+    ) -> Result<bool, StoreError> {
+        if mapped(host, channel).is_none() {
+            return Ok(false);
+        }
         let (organization, channel, now) = (host.id().clone(), channel.to_owned(), self.now());
         self.inner
             .store
@@ -235,7 +273,12 @@ impl Engine {
                     return Ok(false);
                 };
                 let waits = guests::awaited(tx, &organization)?.contains(&channel);
-                Ok(waits && now.since(known.read_at) >= LOOK_AGAIN)
+                let good_for = match (by_hand, waits) {
+                    (true, _) => LOOK_BY_HAND,
+                    (false, true) => LOOK_AGAIN,
+                    (false, false) => LOOK_DAILY,
+                };
+                Ok(now.since(known.read_at) >= good_for)
             })
             .await
     }
@@ -284,13 +327,12 @@ impl Engine {
             .store
             .write("note members", move |tx| {
                 let Some(host) = engine.host(&organization) else { return Ok(()) };
-                for (channel, members) in sides.members.whole() {
+                let ours = sides.members.whole().filter(|(name, _)| mapped(host, name).is_some());
+                for (channel, members) in ours {
                     channels::note_participants(tx, &organization, channel, members.count())?;
                     let seen = others(tx, host, &sides, channel, members)?;
                     channels::note_strangers(tx, &organization, channel, &seen, now)?;
-                    if mapped(host, channel).is_some() {
-                        engine.note_problem(tx, host, channel, now)?;
-                    }
+                    engine.note_problem(tx, host, channel, now)?;
                 }
                 Ok(())
             })

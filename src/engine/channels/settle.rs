@@ -7,7 +7,7 @@ use super::places::mapped;
 use crate::domain::channel::{Guest, GuestState, Level, Way};
 use crate::domain::membership::Membership;
 use crate::domain::{
-    Access, Class, CliqId, CrmUser, CrmUserId, Lane, Operation, Presence, Standing, Timestamp,
+    Class, CliqId, CrmUser, CrmUserId, Lane, Operation, Presence, Standing, Timestamp,
 };
 use crate::engine::apply::Look;
 use crate::engine::guard::Bounds;
@@ -67,11 +67,10 @@ impl Engine {
         let user = &row.crm_user_id;
         let look = Look { host, user, sides: &sides, cause, rearm: false, now };
         let disputed = self.is_disputed(tx, Some(row))?;
-        let access = access_of(host, &plans::of(tx, host.id())?);
         for guest in known {
             let mapping = match mapped(host, &guest.channel) {
-                Some(_) => under(access, Mapping::Remembered),
-                None => under(access, Mapping::Unknown),
+                Some(_) => Mapping::Remembered,
+                None => Mapping::Unknown,
             };
             let channel = guest.channel.clone();
             let planned = self.plan_in(
@@ -119,7 +118,6 @@ impl Engine {
         let host = look.host;
         let mut known = guests::of_person(tx, host.id(), look.user, row.map(|row| row.id))?;
         let own = own(look);
-        let access = access_of(host, &plans::of(tx, host.id())?);
         let mut meant = Vec::new();
         for mapping in &host.settings.channels {
             let guest = take(&mut known, &mapping.channel, look.user);
@@ -128,7 +126,7 @@ impl Engine {
                 (Some(row), None) => Who::Member(row),
                 _ => Who::Nobody,
             };
-            let holds = under(access, holds(look, verdict, Some(&mapping.when), &who));
+            let holds = holds(look, verdict, Some(&mapping.when), &who);
             if guest.is_some() || holds == Mapping::Holds {
                 meant.push((mapping.channel.clone(), guest, who, holds));
             }
@@ -137,7 +135,7 @@ impl Engine {
         while let Some(channel) = known.first().map(|guest| guest.channel.clone()) {
             let guest = take(&mut known, &channel, look.user);
             let who = row.filter(|_| own.is_none()).map_or(Who::Nobody, Who::Member);
-            let holds = under(access, holds(look, verdict, None, &who));
+            let holds = holds(look, verdict, None, &who);
             meant.push((channel, guest, who, holds));
         }
         if meant.is_empty() {
@@ -199,6 +197,7 @@ impl Engine {
             place: spot.place(),
             member,
             disputed,
+            access: access_of(look.host, &plans::of(tx, look.host.id())?),
             rearm: look.rearm,
             now: look.now,
         };
@@ -367,14 +366,6 @@ fn is_unscoped(look: &Look<'_>) -> bool {
 /// Whether CRM's word for who is not active says that the user is deleted.
 pub(super) fn is_deleted(word: &str) -> bool {
     word.eq_ignore_ascii_case("deleted")
-}
-
-/// What a downgrade leaves of it: nobody is taken out and nobody is invited (R13 to R16).
-pub(super) fn under(access: Access, mapping: Mapping) -> Mapping {
-    match access {
-        Access::Normal => mapping,
-        Access::Retained | Access::FreeByZoho | Access::Restricted => Mapping::Held,
-    }
 }
 
 /// A change of a guest, for the audit.

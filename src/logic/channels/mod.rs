@@ -13,8 +13,8 @@ mod verdict;
 pub use matching::{Stranger, find, strangers};
 pub use place::{Place, Terms, hindrance, room};
 pub use remedy::{
-    EXTERNAL_INVITER, FULL, MANUAL_INVITATION, NOT_EXTERNAL, UNANSWERED, UNREADABLE,
-    concerns_everybody, everybodys, remedy,
+    EXTERNAL_INVITER, FULL, MANUAL_INVITATION, NOT_EXTERNAL, NOT_IN_CLIQ, UNANSWERED, UNREADABLE,
+    concerns_everybody, everybodys, remedy, with_permission,
 };
 pub use verdict::GuestVerdict;
 
@@ -23,7 +23,7 @@ use std::time::Duration;
 use crate::domain::channel::{Guest, GuestState, Level, Member, Way};
 use crate::domain::membership::{Membership, Origin, State};
 use crate::domain::policy::Timing;
-use crate::domain::{CliqId, CrmUser, CrmUserId, OrgId, Standing, Timestamp};
+use crate::domain::{Access, CliqId, CrmUser, CrmUserId, OrgId, Standing, Timestamp};
 
 /// Calls of one invitation that may stay unanswered: asked twice is asked enough (R48).
 pub const UNANSWERED_MAX: u32 = 2;
@@ -64,7 +64,7 @@ pub enum Mapping {
     /// Nothing was read that would tell.
     Unknown,
     /// Nobody writes anything for the person now, in either direction: it is not certain who they
-    /// are, or the plan forbids it.
+    /// are.
     Held,
 }
 
@@ -113,6 +113,8 @@ pub struct GuestFacts<'a> {
     pub member: Observed<'a>,
     /// Nobody knows for sure who the person is or where they are at home: no call (R3, G6, G9).
     pub disputed: bool,
+    /// What a downgrade of the plan leaves of what is planned (R13 to R16).
+    pub access: Access,
     /// An operator asked for this very person: a refused one is tried again.
     pub rearm: bool,
     /// Now.
@@ -160,15 +162,30 @@ pub fn plan_guest(facts: &GuestFacts<'_>, timing: &Timing) -> GuestDecision {
     if let Some(membership) = facts.membership() {
         row.membership = Some(membership.id);
     }
-    if facts.rearm {
-        row.parked = None;
-    }
+    row.parked.take_if(|code| facts.rearm || code == remedy::DOWNGRADED);
     let seen = observe(&mut row, facts);
     let aged = age(&mut row, facts, timing);
-    let (step, verdict) = wish(&mut row, facts);
-    let quiet = matches!(verdict, GuestVerdict::Settled | GuestVerdict::NotMeant);
+    let (mut step, mut verdict) = wish(&mut row, facts);
+    if step.is_some_and(|step| is_held_by(facts.access, step)) {
+        row.parked = Some(remedy::DOWNGRADED.to_owned());
+        (step, verdict) = (None, GuestVerdict::Downgraded);
+    }
+    let quiet = matches!(
+        verdict,
+        GuestVerdict::Settled | GuestVerdict::NotMeant | GuestVerdict::Downgraded
+    );
     let verdict = if quiet { seen.or(aged).unwrap_or(verdict) } else { verdict };
     GuestDecision { guest: (known.as_ref() != Some(&row)).then_some(row), step, verdict }
+}
+
+/// What the table of plans holds back: on a free Cliq plan every write, on a paid one removals only,
+/// as people are still added there and become free users by Zoho's hand (domain rules section 2).
+fn is_held_by(access: Access, step: ChannelStep) -> bool {
+    match access {
+        Access::Normal => false,
+        Access::FreeByZoho => step == ChannelStep::Remove,
+        Access::Retained | Access::Restricted => true,
+    }
 }
 
 /// A row for somebody who has none: only for people who are meant, and not on the way out.

@@ -27,11 +27,22 @@ pub const UNANSWERED: &str = "unanswered";
 /// A fresh read does not show the person as external (R29).
 pub const NOT_EXTERNAL: &str = "not_external";
 
+/// A fresh read does not show the person at all, and the ledger says that they are in this Cliq.
+pub const NOT_IN_CLIQ: &str = "not_in_cliq";
+/// The plan is downgraded: nobody is brought in or taken out, as far as the table of plans says so.
+pub(super) const DOWNGRADED: &str = "downgraded";
+
+/// What precedes a code by which Cliq says that the OAuth user may not do this.
+const DENIED: &str = "permission:";
+
+/// Codes without a word about tokens by which Cliq denies a right, whatever the status.
+const DENIALS: [&str; 2] = ["no_permission", "permission_denied"];
+
 /// What precedes a code that Cliq answers to one person after the other.
 const EVERYBODY: &str = "refused_for_all:";
 
 /// Codes that are weighed anew at every look, because their cause can go by itself.
-const LIMITS: [&str; 12] = [
+const LIMITS: [&str; 14] = [
     NOT_FOUND,
     NO_CHANNEL,
     UNREADABLE,
@@ -44,6 +55,8 @@ const LIMITS: [&str; 12] = [
     FULL,
     EXTERNAL_INVITER,
     OTHER_ORG,
+    NOT_IN_CLIQ,
+    DOWNGRADED,
 ];
 
 pub(super) fn is_a_limit(code: &str) -> bool {
@@ -57,7 +70,20 @@ pub(super) fn is_gone(code: &str) -> bool {
 
 /// The cause of everybody in the channel for a code that Cliq answers to one person after the other.
 pub fn everybodys(code: &str) -> String {
-    if is_a_limit(code) { code.to_owned() } else { format!("{EVERYBODY}{code}") }
+    if code.starts_with(DENIED) {
+        PERMISSION.to_owned()
+    } else if is_a_limit(code) {
+        code.to_owned()
+    } else {
+        format!("{EVERYBODY}{code}")
+    }
+}
+
+/// The cause of a refusal: a code of the endpoint that denies a right is one of permission (R59),
+/// which waits for an operator like every refusal of one person.
+pub fn with_permission(code: &str, status: u16) -> String {
+    let denied = status == 403 || DENIALS.iter().any(|known| code.eq_ignore_ascii_case(known));
+    if denied { format!("{DENIED}{code}") } else { code.to_owned() }
 }
 
 /// Whether a refusal concerns everybody alike, so that trying people one by one is no use. The codes
@@ -93,7 +119,7 @@ pub fn remedy(code: &str) -> String {
             "the organization has more external channels than five per paid licence (Z19): buy \
              licences and set `cliq_licences`, or close channels; then resync the organization"
         }
-        PERMISSION => {
+        other if other == PERMISSION || other.starts_with(DENIED) => {
             return format!(
                 "{code}: 'Add participants' is off for the OAuth user's role in this channel (R59), \
                  or it is not in the channel: Cliq, the channel, Channel info, Permissions. By \
@@ -116,21 +142,34 @@ pub fn remedy(code: &str) -> String {
                  person has none, resend. By hand: {MANUAL_INVITATION}"
             );
         }
+        NOT_IN_CLIQ => {
+            "Cliq did not show the person when they were to be taken out, so nothing says that they \
+             are external (R29); decided anew when two complete listings are without them"
+        }
+        DOWNGRADED => {
+            "the CRM Plus plan is downgraded, so this waits until it is active again (R13, R16): on a \
+             free Cliq plan nobody is brought in or taken out, on a paid one nobody is taken out"
+        }
         NOT_EXTERNAL => {
             "Cliq does not show the person as an external user, so they are left alone (R29)"
         }
-        other if other.starts_with(EVERYBODY) => {
-            return format!(
-                "{other}: Cliq refuses whomever the bridge brings into this channel; look into the \
-                 channel's settings, then resync the organization. By hand: {MANUAL_INVITATION}"
-            );
-        }
-        other => {
-            return format!(
-                "{other}: refused by Cliq for this person; resync the person to try again. By hand: \
-                 {MANUAL_INVITATION}"
-            );
-        }
+        other => return refused(other),
     };
     format!("{code}: {what}")
+}
+
+/// What can be done about a code of Cliq's own.
+fn refused(code: &str) -> String {
+    if code.starts_with(EVERYBODY) {
+        format!(
+            "{code}: Cliq refuses whomever the bridge brings into this channel; look into the \
+             channel's settings, then resync the organization; tried again after a day. By hand: \
+             {MANUAL_INVITATION}"
+        )
+    } else {
+        format!(
+            "{code}: refused by Cliq for this person; resync the person to try again. By hand: \
+             {MANUAL_INVITATION}"
+        )
+    }
 }

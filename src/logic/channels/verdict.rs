@@ -47,6 +47,8 @@ pub enum GuestVerdict {
     Cancel(&'static str),
     /// The removal guard or the invitation cap holds it.
     Held,
+    /// The table of plans holds it while the CRM Plus plan is downgraded (R13, R16).
+    Downgraded,
     /// A conflict about the person or their home forbids every write (R3, G6, G9).
     InConflict,
 }
@@ -76,6 +78,7 @@ impl GuestVerdict {
             Self::Remove(_) => "channel_remove",
             Self::Cancel(_) => "channel_cancel",
             Self::Held => "channel_held",
+            Self::Downgraded => "channel_held_by_downgrade",
             Self::InConflict => "channel_in_conflict",
         }
     }
@@ -108,6 +111,10 @@ impl GuestVerdict {
                 "The address changed after the channel invitation; no second one is sent."
             }
             Self::Held => "Held back by the guard's limits.",
+            Self::Downgraded => {
+                "Held while the CRM Plus plan is downgraded: on a free Cliq plan nobody is brought in \
+                 or taken out (R13), on a paid one nobody is taken out (R16)."
+            }
             Self::InConflict => {
                 "Nobody knows for sure who the person is or where they are at home; nothing is done."
             }

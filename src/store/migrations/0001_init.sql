@@ -157,6 +157,8 @@ CREATE TABLE channels (
   external_channels INTEGER,
   read_at           INTEGER NOT NULL,
   refused           TEXT,
+  -- When Cliq said so to the last call; stays while that is tried again, until somebody gets in.
+  refused_at        INTEGER,
   problem           TEXT,
   PRIMARY KEY (organization, channel)
 ) WITHOUT ROWID;

@@ -48,8 +48,8 @@ pub fn next_batch_due(
 }
 
 /// The due rows that go together with the one that is due longest, at most `most`. Rows that were
-/// refused together are tried in the parts they were put into, before all others and one after the
-/// other, so that what concerns everybody shows early.
+/// refused together are tried in the parts they were put into; a part is due since the refusal, so
+/// other channels are not kept waiting by it.
 pub fn next_batch(
     tx: &Tx<'_>,
     organization: &OrgId,
@@ -62,7 +62,7 @@ pub fn next_batch(
         "SELECT guests.channel, actions.operation, guests.part
          FROM actions JOIN guests ON guests.id = actions.guest_id
          WHERE {DUE} AND {ready} AND {NOT_PAUSED}
-         ORDER BY guests.part IS NULL, guests.part, actions.next_at, actions.id LIMIT 1"
+         ORDER BY actions.next_at, guests.part, actions.id LIMIT 1"
     ))?;
     let (lane, org) = (Lane::Channel.as_str(), organization.as_str());
     let mut found = first.query(params![lane, org, now.millis(), boot.0])?;
@@ -85,6 +85,18 @@ pub fn next_batch(
         .collect::<Result<_, _>>()?;
     let removes = operation == "channel_remove";
     Ok(Some(Batch { channel, removes, parted: part.is_some(), rows }))
+}
+
+/// Whether a part of a refused call for people who are to be brought in is still to be tried.
+pub fn parts_wait(tx: &Tx<'_>, organization: &OrgId, channel: &str) -> Result<bool, StoreError> {
+    Ok(tx
+        .sql()
+        .prepare_cached(
+            "SELECT 1 FROM guests JOIN actions ON actions.guest_id = guests.id
+             WHERE guests.organization = ?1 AND guests.channel = ?2 AND guests.part IS NOT NULL
+               AND actions.state = 'waiting' AND actions.operation = 'channel_add'",
+        )?
+        .exists([organization.as_str(), channel])?)
 }
 
 /// Claims those of the rows that still wait; the others were withdrawn meanwhile. None while an

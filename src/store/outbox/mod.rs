@@ -12,7 +12,8 @@ mod seats;
 mod work;
 
 pub use batch::{
-    Batch, claim_batch, delay_batch, drop_batch, next_batch, next_batch_due, withdraw_guest,
+    Batch, claim_batch, delay_batch, drop_batch, next_batch, next_batch_due, parts_wait,
+    withdraw_guest,
 };
 pub use counts::{
     Tally, done_by_run, in_flight, letters_since, moved_since, tally, told_since, waiting, waits,

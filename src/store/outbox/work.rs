@@ -36,6 +36,17 @@ const FIRST_IN_LANE: &str = "NOT EXISTS (SELECT 1 FROM actions earlier
      WHERE earlier.membership_id = actions.membership_id AND earlier.lane = actions.lane
        AND earlier.state = 'waiting' AND earlier.id < actions.id)";
 
+/// Leavers lose their channels first, then access (design section 11, "States"): how long what takes
+/// access away waits for that. Longer than the longest lock of Cliq's member calls and a few repeats;
+/// a channel that is broken must keep nobody in.
+const CHANNELS_FIRST_FOR: Duration = Duration::from_hours(1);
+
+/// A planned row that takes access away waits for channel removals of the same person.
+const BEHIND_CHANNELS: &str = "(actions.operation IN ('restrict', 'remove_external')
+     AND actions.by_operator = 0
+     AND EXISTS (SELECT 1 FROM actions channel WHERE channel.membership_id = actions.membership_id
+       AND channel.operation = 'channel_remove' AND channel.state = 'waiting'))";
+
 /// Counted by operation and outcome in the same transaction as the end itself.
 const COUNTED: &str = "action";
 
@@ -71,10 +82,14 @@ pub fn next_due(tx: &Tx<'_>, desk: &Desk, boot: BootId) -> Result<Option<Timesta
     let next: Option<i64> = tx
         .sql()
         .prepare_cached(&format!(
-            "SELECT min(CASE WHEN boot IS NOT NULL AND boot <> ?4 THEN 0 ELSE next_at END)
+            "SELECT min(max(
+               CASE WHEN boot IS NOT NULL AND boot <> ?4 THEN 0 ELSE next_at END,
+               CASE WHEN {BEHIND_CHANNELS} THEN created_at + ?5 ELSE 0 END))
              FROM actions WHERE {rows} AND {FIRST_IN_LANE} AND {NOT_PAUSED}"
         ))?
-        .query_row(params![lane, other, organization, boot.0], |row| row.get(0))?;
+        .query_row(params![lane, other, organization, boot.0, channels_first()], |row| {
+            row.get(0)
+        })?;
     Ok(next.map(Timestamp))
 }
 
@@ -94,11 +109,20 @@ pub fn claim(
                (SELECT id FROM actions WHERE {rows}
                   AND (next_at <= ?5 OR (boot IS NOT NULL AND boot <> ?4)) AND {FIRST_IN_LANE}
                   AND {NOT_PAUSED}
+                  AND NOT ({BEHIND_CHANNELS} AND created_at + ?7 > ?5)
                 ORDER BY next_at, id LIMIT 1)
              RETURNING {COLUMNS}"
         ))?
         .query_row(
-            params![lane, other, organization, boot.0, now.millis(), (now + CLAIM_FOR).millis()],
+            params![
+                lane,
+                other,
+                organization,
+                boot.0,
+                now.millis(),
+                (now + CLAIM_FOR).millis(),
+                channels_first(),
+            ],
             action,
         )
         .optional()?;
@@ -112,6 +136,11 @@ pub fn claim(
         }
         None => Ok(None),
     }
+}
+
+/// [`CHANNELS_FIRST_FOR`] as the store counts time.
+fn channels_first() -> i64 {
+    i64::try_from(CHANNELS_FIRST_FOR.as_millis()).unwrap_or(i64::MAX)
 }
 
 pub(super) fn action(row: &Row<'_>) -> rusqlite::Result<(ActionId, Option<Action>)> {

@@ -6,7 +6,9 @@ use super::super::{GuestDecision, GuestFacts, Mapping, Observed, Place, Who, pla
 use crate::domain::channel::{ChannelFacts, Guest, GuestState, Level, Member};
 use crate::domain::membership::{Membership, Origin, State};
 use crate::domain::policy::Timing;
-use crate::domain::{CliqId, CrmUser, CrmUserId, Email, MembershipId, OrgId, Standing, Timestamp};
+use crate::domain::{
+    Access, CliqId, CrmUser, CrmUserId, Email, MembershipId, OrgId, Standing, Timestamp,
+};
 
 pub(super) const NOW: Timestamp = Timestamp(1_800_000_000_000);
 pub(super) const DAY: Duration = Duration::from_hours(24);
@@ -22,6 +24,7 @@ pub(super) struct Case {
     pub(super) hindrance: Option<&'static str>,
     pub(super) room: Option<u32>,
     pub(super) seen: Seen,
+    pub(super) access: Access,
     pub(super) rearm: bool,
     pub(super) now: Timestamp,
 }
@@ -44,6 +47,7 @@ pub(super) fn case(state: State) -> Case {
         hindrance: None,
         room: None,
         seen: Seen::NotRead,
+        access: Access::Normal,
         rearm: false,
         now: NOW,
     }
@@ -71,6 +75,7 @@ impl Case {
                 Seen::Shown(member) => Observed::Shown(member),
             },
             disputed: false,
+            access: self.access,
             rearm: self.rearm,
             now: self.now,
         };

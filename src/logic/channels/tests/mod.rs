@@ -5,7 +5,7 @@ mod case;
 use super::{ChannelStep, GuestDecision, GuestVerdict, Mapping, Terms, hindrance, remedy, room};
 use crate::domain::channel::{ChannelFacts, GuestState, Level, Way};
 use crate::domain::membership::State;
-use crate::domain::{CliqId, CliqPlan, Standing, Zuid};
+use crate::domain::{Access, CliqId, CliqPlan, Standing, Zuid};
 use case::{Case, DAY, NOW, case, email, facts};
 
 /// One fact of a channel, changed.
@@ -44,6 +44,33 @@ fn c2_organization_and_private_channels_are_direct_adds_of_who_has_joined() {
         let waits = case(State::Invited).level(level).plan();
         assert_eq!((waits.step, waits.verdict), (None, GuestVerdict::WaitsForJoin));
     }
+}
+
+#[test]
+fn r13_r16_a_downgrade_holds_what_the_table_of_plans_says_and_tells_it() {
+    let out = Mapping::Lapsed("test");
+    for (access, adds, removes) in [
+        (Access::Normal, true, true),
+        (Access::FreeByZoho, true, false),
+        (Access::Retained, false, false),
+        (Access::Restricted, false, false),
+    ] {
+        let invite = case(State::Joined).with(|case| case.access = access).plan();
+        assert_eq!(invite.step.is_some(), adds, "{access:?}");
+        let gone = case(State::Joined).guest(GuestState::Joined);
+        let gone = gone.with(|case| (case.access, case.mapping) = (access, out)).plan();
+        assert_eq!(gone.step.is_some(), removes, "{access:?}");
+        for (decision, goes) in [(&invite, adds), (&gone, removes)] {
+            let parked = decision.guest.as_ref().and_then(|guest| guest.parked.as_deref());
+            assert_eq!(parked, (!goes).then_some("downgraded"), "{access:?}");
+            assert_eq!(decision.verdict == GuestVerdict::Downgraded, !goes, "{access:?}");
+        }
+    }
+    // Active again: what was held goes on.
+    let mut case = case(State::Joined).guest(GuestState::Joined);
+    case.mapping = out;
+    case.guest.as_mut().unwrap().parked = Some("downgraded".to_owned());
+    assert_eq!(case.plan().step, REMOVE);
 }
 
 #[test]
