@@ -8,10 +8,12 @@ use std::sync::Arc;
 
 use super::apply::{Look, invites};
 use super::facts::Sides;
-use super::{Engine, Host, licences};
+use super::{Engine, Host, foreign, licences};
 use crate::domain::membership::{Membership, State};
-use crate::domain::plan::{Counts, Deed, Hold, Line, Plan, Ruling, Snapshot};
-use crate::domain::{CrmUserId, Licence, MembershipId, OrgId, PortalVerb, Timestamp};
+use crate::domain::plan::{Counts, Deed, Foreign, Hold, Line, Plan, Ruling, Snapshot};
+use crate::domain::{
+    CliqId, CrmUserId, Email, Licence, MembershipId, OrgId, PortalVerb, Timestamp,
+};
 use crate::logic::guard::Trip;
 use crate::logic::plan::{Decision, Step, Verdict};
 use crate::logic::seal;
@@ -73,6 +75,7 @@ struct Foresight {
     takes: Option<MembershipId>,
     vanishing: usize,
     under_way: u32,
+    shown_as: Vec<CliqId>,
 }
 
 impl Engine {
@@ -102,11 +105,13 @@ impl Engine {
         let sides = &*reading.sides;
         let (mut lines, mut counts) = (Vec::new(), Counts::default());
         let (mut takes, mut vanishing) = (BTreeSet::new(), 0);
+        let mut ledgers = BTreeSet::new();
         for user in &reading.people {
             let look = Look { host, user, sides, cause: Cause::default(), rearm, now };
             let one = self.foresee(tx, &look)?;
             lines.extend(one.lines);
             takes.extend(one.takes);
+            ledgers.extend(one.shown_as);
             vanishing += one.vanishing;
             counts.people += 1;
             counts.changed += u32::from(one.changed);
@@ -137,12 +142,14 @@ impl Engine {
             };
             judged.push(line);
         }
+        let mut strangers = Foreign::default();
         if reading.person.is_none() {
             judged.extend(seats(tx, host, sides, hold)?);
+            strangers = foreign::of(host, sides, &ledgers);
         }
         let ruling = self.ruling(tx, &mut bounds.removals, &takes, counts.invitations, closed)?;
         let plan = finished(host.id(), reading, judged, ruling, counts);
-        Ok(Outlook { plan, closed })
+        Ok(Outlook { plan: Plan { foreign: strangers, ..plan }, closed })
     }
 
     fn ruling(
@@ -196,6 +203,7 @@ impl Engine {
             takes: known.filter(|_| decision.guarded).map(|row| row.id),
             vanishing: usize::from(decision.vanished),
             under_way: 0,
+            shown_as: row.into_iter().flat_map(|row| foreign::rows_of(look.sides, row)).collect(),
         };
         let person = Person { look, known, row };
         for (deed, after) in deeds(known, &decision) {
@@ -388,11 +396,24 @@ fn finished(
         snapshot: Snapshot {
             read_at: sides.begun_at,
             complete: sides.complete,
+            crm_print: seal::listing(
+                sides
+                    .roster
+                    .iter()
+                    .map(|user| (user.id.as_str(), user.email.as_ref().map(Email::as_str))),
+            ),
+            cliq_print: seal::listing(
+                sides
+                    .directory
+                    .iter()
+                    .map(|user| (user.id.as_str(), user.email.as_ref().map(Email::as_str))),
+            ),
             crm_pages: sides.roster.pages(),
             crm_users: sides.roster.len(),
             cliq_pages: sides.directory.pages(),
             cliq_users: sides.directory.len(),
         },
+        foreign: Foreign::default(),
         lines,
         ruling,
         counts,

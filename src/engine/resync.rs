@@ -273,6 +273,9 @@ impl Engine {
         hold: Option<Hold>,
     ) -> Result<(), ReadError> {
         let Outlook { mut plan, closed } = self.look_ahead(host, &reading, hold.clone()).await?;
+        if run.person.is_none() {
+            self.note_foreign(host, &plan.foreign).await?;
+        }
         if let Some(why) = seal::contradiction(&plan.lines) {
             let note = Note { error: Some(why), ..noted(&plan, RunState::Failed, hold.as_ref()) };
             return Ok(self.note_run(run.id, note).await?);
