@@ -24,6 +24,7 @@ const COLUMNS: &list::Columns = &[
 ];
 
 #[derive(Args)]
+#[expect(clippy::struct_excessive_bools, reason = "one for each switch of the command line")]
 pub(super) struct MembershipsOptions {
     #[command(flatten)]
     door: Door,

@@ -87,8 +87,7 @@ pub(super) fn head(plan: &Plan) -> Value {
 pub(super) fn read(plan: &Plan) -> Value {
     let snapshot = &plan.snapshot;
     let id = |side: &str, print: [u8; SNAPSHOT_BYTES]| {
-        let print: String = print.iter().map(|byte| format!("{byte:02x}")).collect();
-        format!("{side}-{}-{print}", snapshot.read_at.millis())
+        format!("{side}-{}-{}", snapshot.read_at.millis(), hex::encode(print))
     };
     json!({
         "snapshot": {
@@ -109,7 +108,7 @@ pub(super) fn read(plan: &Plan) -> Value {
 
 /// All lines in the plan's order, as a run keeps them.
 pub(super) fn pages(plan: &Plan) -> Vec<String> {
-    let page = |lines: &[Line]| Value::from_iter(lines.iter().map(shown_line)).to_string();
+    let page = |lines: &[Line]| lines.iter().map(shown_line).collect::<Value>().to_string();
     plan.lines.chunks(LINES_PER_PAGE).map(page).collect()
 }
 
