@@ -24,8 +24,10 @@ use crate::config::Config;
 use crate::domain::{BootId, OrgId, Secret};
 use crate::engine::Engine;
 use crate::http::{self, Doors, listen};
+use crate::mail::SEND_MAX;
 use crate::store::lock::StoreLock;
 use crate::store::{Store, boots, orgs};
+use crate::zoho::CALL_TIMEOUT;
 
 /// Bytes of the store's key: as long as the hash it feeds.
 const KEY_BYTES: usize = 32;
@@ -56,14 +58,38 @@ pub enum Loops {
     ByHand,
 }
 
+/// How long the outside may take; for whoever cannot wait as long as production does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// For one call of Zoho or the portal.
+    pub call: Duration,
+    /// For the dialogue of one letter.
+    pub letter: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { call: CALL_TIMEOUT, letter: SEND_MAX }
+    }
+}
+
 /// Opens the store, builds the clients, binds both doors, and starts working.
 ///
 /// # Errors
 /// With the place and what to do about it, when a part cannot be had.
-pub async fn start(
+pub async fn start(config: Config, clock: Arc<dyn Clock>, loops: Loops) -> anyhow::Result<Running> {
+    start_within(config, clock, loops, Patience::default()).await
+}
+
+/// The same with another patience.
+///
+/// # Errors
+/// As [`start`].
+pub async fn start_within(
     mut config: Config,
     clock: Arc<dyn Clock>,
     loops: Loops,
+    patience: Patience,
 ) -> anyhow::Result<Running> {
     let lock = StoreLock::take(&config.store.path)?;
     let store = Store::open(&config.store.path)?;
@@ -92,7 +118,8 @@ pub async fn start(
         i64::from(config.server.queue_limit),
         config.admin.bootstrap_token.clone(),
     );
-    let wired = wiring::engine(config, store.clone(), Arc::clone(&clock), boot, key).await?;
+    let seat = (Arc::clone(&clock), patience);
+    let wired = wiring::engine(config, store.clone(), seat, boot, key).await?;
     let engine = wired.engine;
     engine.note_scopes().await?;
     let doors = Doors {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
+use super::Patience;
 use crate::clock::Clock;
 use crate::config::{Config, OnFreeDowngrade, Organization, Portal};
 use crate::domain::budget::Group;
@@ -39,12 +40,12 @@ pub(super) struct Wired {
 pub(super) async fn engine(
     config: Config,
     store: Store,
-    clock: Arc<dyn Clock>,
+    (clock, patience): (Arc<dyn Clock>, Patience),
     boot: BootId,
     key: Secret,
 ) -> anyhow::Result<Wired> {
-    let http = Http::new(Arc::clone(&clock))?;
-    let mailer = Mailer::new(&config.mail)?;
+    let http = Http::within(Arc::clone(&clock), patience.call)?;
+    let mailer = Mailer::within(&config.mail, patience.letter)?;
     let settings = Settings {
         queue_limit: i64::from(config.server.queue_limit),
         letters_per_hour: config.mail.per_hour,

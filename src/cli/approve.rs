@@ -1,17 +1,16 @@
-//! `approve`: shows the plan of a held run and asks, or takes its checksum.
+//! `approve`: shows the plan of a held run and asks on a terminal, or takes its checksum.
 //!
+//! In every way exactly one plan is approved: the one named, or the one that was shown here.
 //! Deliberately absent: whether it may go; the daemon plans again and says so.
 
 use std::collections::BTreeSet;
-use std::io::{IsTerminal as _, Write as _};
 
-use anyhow::Context;
 use clap::Args;
 use serde_json::{Value, json};
 
 use super::admin::Door;
-use super::plan::{Form, open, rows, shown, text};
-use super::{Outcome, print, say};
+use super::plan::{Form, of_run, open, rows, shown, text};
+use super::{Outcome, asks_here, confirmed, print, say};
 use crate::logic::markdown::plain;
 
 #[derive(Args)]
@@ -21,10 +20,11 @@ pub(super) struct ApproveOptions {
     /// The held run, such as `run-7`.
     #[arg(value_name = "RUN")]
     run: String,
-    /// The checksum of the plan that was looked at; without it the plan is shown and asked about.
+    /// The checksum of the plan that was looked at; without it the plan is shown, and on a terminal
+    /// asked about.
     #[arg(long, value_name = "SHA256")]
     checksum: Option<String>,
-    /// Approve whatever the run's plan says, without asking.
+    /// Do not ask on a terminal.
     #[arg(long, conflicts_with = "checksum")]
     yes: bool,
     /// Print one JSON document.
@@ -33,11 +33,6 @@ pub(super) struct ApproveOptions {
 }
 
 pub(super) async fn run(options: &ApproveOptions) -> anyhow::Result<Outcome> {
-    let asks = options.checksum.is_none() && !options.yes;
-    if asks && !(std::io::stdin().is_terminal() && std::io::stdout().is_terminal()) {
-        say("error: without a terminal to ask on, name the plan: --checksum SHA256, or --yes");
-        return Ok(Outcome::BadConfig);
-    }
     let daemon = match open(&options.door)? {
         Ok(daemon) => daemon,
         Err(outcome) => return Ok(outcome),
@@ -45,14 +40,15 @@ pub(super) async fn run(options: &ApproveOptions) -> anyhow::Result<Outcome> {
     let checksum = if let Some(checksum) = &options.checksum {
         checksum.clone()
     } else {
-        let plan = daemon.get(&["runs", &options.run, "plan"], &[]).await?;
+        let plan = of_run(&daemon, &options.run).await?;
         if !plan.good {
             return Ok(refused(&plan.body, &plan.detail(), options.json));
         }
         if !options.json {
             print(shown(&plan.body, Form::Columns).trim_end());
         }
-        if asks && !confirmed(&options.run)? {
+        let asks = asks_here() && !options.yes;
+        if asks && !confirmed(&format!("approve {}", options.run))? {
             say("not approved; nothing was done");
             return Ok(Outcome::Failed);
         }
@@ -90,14 +86,4 @@ fn refused(body: &Value, detail: &str, json: bool) -> Outcome {
         say(&format!("error: {detail}"));
     }
     Outcome::Failed
-}
-
-fn confirmed(run: &str) -> anyhow::Result<bool> {
-    let mut out = anstream::stderr();
-    // A terminal that went away answers nothing either.
-    let _ = write!(out, "approve {run}? [y/N] ");
-    let _ = out.flush();
-    let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer).context("the answer cannot be read")?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }

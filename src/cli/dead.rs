@@ -36,6 +36,9 @@ pub(super) struct DeadOptions {
     /// Only about this membership.
     #[arg(long, value_name = "ID")]
     membership: Option<String>,
+    /// Only what was refused for this cause, such as `no_permission`.
+    #[arg(long, value_name = "WORD", conflicts_with = "ids")]
+    cause: Option<String>,
     /// Retry everything that the filter finds.
     #[arg(long, conflicts_with = "ids")]
     all: bool,
@@ -70,6 +73,9 @@ pub(super) async fn run(options: &DeadOptions) -> anyhow::Result<Outcome> {
             ("membership", &options.membership),
         ]));
         rows = list::every(&daemon, "actions", &filter, None).await?;
+        if let Some(cause) = &options.cause {
+            rows.retain(|row| row["cause"] == cause.as_str());
+        }
     }
     if !retry {
         if options.json {

@@ -1,5 +1,6 @@
 //! `memberships`: lists them, and acts on one, several, or all that a filter finds.
 //!
+//! A person at a terminal is asked before a filter is acted on; a script has said what it means.
 //! Deliberately absent: which act is allowed when; the daemon says so, for a dry run too.
 
 use clap::{Args, ValueEnum};
@@ -7,8 +8,9 @@ use serde_json::{Value, json};
 
 use super::admin::{Daemon, Door};
 use super::list::{self, text};
-use super::{Outcome, print, say};
+use super::{Outcome, asks_here, confirmed, print, say};
 use crate::domain::Verb;
+use crate::domain::membership::Origin;
 
 /// Columns of the list, and the keys they show.
 const COLUMNS: &list::Columns = &[
@@ -22,6 +24,7 @@ const COLUMNS: &list::Columns = &[
 ];
 
 #[derive(Args)]
+#[expect(clippy::struct_excessive_bools, reason = "one for each switch of the command line")]
 pub(super) struct MembershipsOptions {
     #[command(flatten)]
     door: Door,
@@ -34,6 +37,9 @@ pub(super) struct MembershipsOptions {
     /// Only this organization.
     #[arg(long)]
     organization: Option<String>,
+    /// Everybody of the organization; `adopt`: everybody who was there before the bridge.
+    #[arg(long, requires_all = ["verb", "organization"], conflicts_with_all = ["state", "q"])]
+    all: bool,
     /// Only this state, such as `joined`.
     #[arg(long)]
     state: Option<String>,
@@ -43,7 +49,7 @@ pub(super) struct MembershipsOptions {
     /// Say what would be done, and do nothing.
     #[arg(long, requires = "verb")]
     dry_run: bool,
-    /// Do it to everybody whom the filter finds, without a dry run first.
+    /// Do not ask on a terminal whether to do it to everybody whom the filter finds.
     #[arg(long, requires = "verb")]
     yes: bool,
     /// Print one JSON document.
@@ -101,20 +107,12 @@ pub(super) async fn run(options: &MembershipsOptions) -> anyhow::Result<Outcome>
         return show(options, &daemon).await;
     };
     let people = if options.ids.is_empty() {
-        if options.organization.is_none() {
-            say("error: name memberships (mem-12), or everybody of one: --organization X");
-            return Ok(Outcome::BadConfig);
+        match meant(options, &daemon, verb).await? {
+            Ok(people) => people,
+            Err(outcome) => return Ok(outcome),
         }
-        if !options.yes && !options.dry_run {
-            say(&format!(
-                "error: {verb} for everybody whom the filter finds takes --yes; --dry-run shows whom"
-            ));
-            return Ok(Outcome::BadConfig);
-        }
-        let named = |row: &Value| Some((row["id"].as_str()?.to_owned(), text(row, "email")));
-        find(options, &daemon).await?.iter().filter_map(named).collect()
     } else {
-        options.ids.iter().map(|id| (id.clone(), None)).collect::<Vec<_>>()
+        options.ids.iter().map(|id| (id.clone(), None)).collect()
     };
     let mut lines = Vec::new();
     for (id, email) in people {
@@ -131,6 +129,40 @@ pub(super) async fn run(options: &MembershipsOptions) -> anyhow::Result<Outcome>
         say("nobody matches");
     }
     Ok(if failed == 0 { Outcome::Good } else { Outcome::Failed })
+}
+
+/// Membership ids, and addresses where they are known.
+type People = Vec<(String, Option<String>)>;
+
+/// Everybody whom the filter means, once that is clear and agreed to.
+async fn meant(
+    options: &MembershipsOptions,
+    daemon: &Daemon,
+    verb: Verb,
+) -> anyhow::Result<Result<People, Outcome>> {
+    let Some(organization) = &options.organization else {
+        say("error: name memberships (mem-12), or whom of one: --organization X --state joined");
+        return Ok(Err(Outcome::BadConfig));
+    };
+    let narrowed = options.state.is_some() || options.q.is_some();
+    if !(narrowed || options.all || options.yes || options.dry_run) {
+        say(&format!(
+            "error: {verb} for everybody of {organization} takes --all, for some --state"
+        ));
+        return Ok(Err(Outcome::BadConfig));
+    }
+    // Whoever is the bridge's already needs no adoption.
+    let taken =
+        |row: &Value| verb == Verb::Adopt && !narrowed && row["origin"] != Origin::Present.as_str();
+    let rows = find(options, daemon).await?;
+    let named = |row: &Value| Some((row["id"].as_str()?.to_owned(), text(row, "email")));
+    let people: People = rows.iter().filter(|row| !taken(row)).filter_map(named).collect();
+    let asks = asks_here() && !(options.yes || options.dry_run || people.is_empty());
+    if asks && !confirmed(&format!("{verb} for {} of {organization}", people.len()))? {
+        say("nothing was done");
+        return Ok(Err(Outcome::Failed));
+    }
+    Ok(Ok(people))
 }
 
 async fn act(

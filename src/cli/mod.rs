@@ -25,6 +25,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 
 use crate::app::logging::{self, Verbosity};
@@ -189,6 +190,24 @@ fn print_raw(bytes: &[u8]) -> bool {
 fn say(line: &str) {
     use std::io::Write;
     let _ = writeln!(anstream::stderr(), "{line}");
+}
+
+/// Whether somebody sits here who can be asked. A script is not asked: it has said what it means.
+fn asks_here() -> bool {
+    use std::io::IsTerminal as _;
+    std::io::stdin().is_terminal() && std::io::stdout().is_terminal()
+}
+
+/// Asks; only a plain yes is one.
+fn confirmed(what: &str) -> anyhow::Result<bool> {
+    use std::io::Write as _;
+    let mut out = anstream::stderr();
+    // A terminal that went away answers nothing either.
+    let _ = write!(out, "{what}? [y/N] ");
+    let _ = out.flush();
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer).context("the answer cannot be read")?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
 /// Where systemd put the credentials, if it did.

@@ -7,7 +7,7 @@ use std::io::IsTerminal as _;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::admin::{Daemon, Door, Unusable};
+use super::admin::{Answer, Daemon, Door, Unusable};
 use super::{Outcome, print, say};
 use crate::logic::markdown::{plain, table};
 
@@ -102,6 +102,25 @@ pub(super) async fn planned(
     Ok(outcome)
 }
 
+/// The plan of a run with all its lines, page by page.
+pub(super) async fn of_run(daemon: &Daemon, run: &str) -> anyhow::Result<Answer> {
+    let mut whole = daemon.get(&["runs", run, "plan"], &[]).await?;
+    while let Some(cursor) = whole.body["next_cursor"].as_str().map(str::to_owned) {
+        let mut page = daemon.get(&["runs", run, "plan"], &[("cursor", &cursor)]).await?;
+        if !page.good {
+            return Ok(page);
+        }
+        for key in ["actions", "held"] {
+            let lines = page.body[key].as_array_mut().map(std::mem::take).unwrap_or_default();
+            if let Some(all) = whole.body[key].as_array_mut() {
+                all.extend(lines);
+            }
+        }
+        whole.body["next_cursor"] = page.body["next_cursor"].take();
+    }
+    Ok(whole)
+}
+
 /// The daemon that was named, or how the command ends without one.
 pub(super) fn open(door: &Door) -> anyhow::Result<Result<Daemon, Outcome>> {
     match door.open() {
@@ -129,14 +148,12 @@ pub(super) fn shown(plan: &Value, form: Form) -> String {
     let lines: Vec<Vec<String>> =
         rows(plan, "actions").map(|row| line(row, "reason")).chain(held(plan)).collect();
     if lines.is_empty() {
-        let nothing = if plan["truncated"] == true {
-            "the lines are not kept: a newer held plan has replaced this one"
-        } else {
-            "nothing to do"
-        };
         return match form {
-            Form::Markdown => format!("## Plan of {organization}\n\n{nothing}\n"),
-            Form::Columns | Form::Tabs => format!("{organization}: {nothing}\n"),
+            Form::Markdown => {
+                format!("## Plan of {organization}\n\nnothing to do\n{}", foreign(plan))
+            }
+            Form::Columns => format!("{organization}: nothing to do\n{}", foreign(plan)),
+            Form::Tabs => format!("{organization}: nothing to do\n"),
         };
     }
     let mut out = match form {
@@ -150,9 +167,6 @@ pub(super) fn shown(plan: &Value, form: Form) -> String {
             return prefixed.collect();
         }
     };
-    if plan["truncated"] == true {
-        out.push_str("\nThere are more lines than these; the checksum is over all of them.\n");
-    }
     out.push_str(&summary(plan));
     out
 }
@@ -215,13 +229,32 @@ fn summary(plan: &Value) -> String {
         None => "passed".to_owned(),
     };
     format!(
-        "\n{} to do, {} held; guard: {guard}; calls used {}, needed {}\nchecksum {}\n",
+        "\n{} to do, {} held; guard: {guard}; calls used {}, needed {}\nchecksum {}\n{}",
         count("actions"),
         count("held"),
         plan["calls_used"],
         plan["calls_needed"],
         text(plan, "checksum"),
+        foreign(plan),
     )
+}
+
+/// Who is in Cliq without the ledger's knowing: how many, and the first of them.
+fn foreign(plan: &Value) -> String {
+    let foreign = &plan["foreign"];
+    let count = foreign["count"].as_u64().unwrap_or(0);
+    if count == 0 {
+        return String::new();
+    }
+    let name = |row: &Value| {
+        let email = row["email"].as_str().map(plain);
+        email.unwrap_or_else(|| plain(text(row, "cliq_user_id")))
+    };
+    let mut names: Vec<String> = rows(foreign, "rows").map(name).collect();
+    if names.len() < usize::try_from(count).unwrap_or(usize::MAX) {
+        names.push("…".to_owned());
+    }
+    format!("{count} external in Cliq and not in the ledger, not touched: {}\n", names.join(", "))
 }
 
 pub(super) fn rows<'a>(value: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> {
@@ -247,6 +280,7 @@ mod tests {
                        "email": "b@p.example", "crm_user_id": "8", "before": "joined",
                        "after": "removed", "reason": "2 of 3" }],
             "guard": { "reason": "2 of 3" }, "counts": { "actions": 1, "held": 1 },
+            "foreign": { "count": 2, "rows": [{ "email": "f@p.example", "cliq_user_id": "9" }] },
         })
     }
 
@@ -259,7 +293,8 @@ mod tests {
              | --- | --- | --- | --- | --- | --- |\n\
              | add\\_external | Zoë \\|  🦊 (z@p.example) | 7 | - → invited | New. |  |\n\
              | channel\\_remove \\#ext | b@p.example | 8 | joined → removed | Gone. | 2 of 3 |\n\
-             \n1 to do, 1 held; guard: removals held: 2 of 3; calls used 4, needed 4\nchecksum abc\n"
+             \n1 to do, 1 held; guard: removals held: 2 of 3; calls used 4, needed 4\nchecksum abc\n\
+             2 external in Cliq and not in the ledger, not touched: f@p.example, …\n"
         );
     }
 

@@ -3,11 +3,12 @@
 //! Plain data, in one order whatever order the listings had. Deliberately absent: how it is decided,
 //! which is `logic::plan`'s, and its canonical form, which is `logic::seal`'s.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::action::PortalVerb;
-use super::ids::{CrmUserId, OrgId};
+use super::ids::{CliqId, CrmUserId, OrgId};
 use super::time::Timestamp;
 
 /// What one line does.
@@ -187,13 +188,20 @@ pub struct Ruling {
     pub vanishing_held: bool,
 }
 
+/// Bytes of a listing's print: enough to tell any two of one organization apart.
+pub const SNAPSHOT_BYTES: usize = 6;
+
 /// What was read: for reading, and no part of the checksum.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Snapshot {
     /// When reading began.
     pub read_at: Timestamp,
     /// Whether both sides were listed completely; a look at one person is not.
     pub complete: bool,
+    /// Print of the CRM rows: with `read_at` the snapshot's id.
+    pub crm_print: [u8; SNAPSHOT_BYTES],
+    /// Print of the Cliq rows.
+    pub cliq_print: [u8; SNAPSHOT_BYTES],
     /// Pages of the CRM listing.
     pub crm_pages: usize,
     /// Users in it.
@@ -202,6 +210,28 @@ pub struct Snapshot {
     pub cliq_pages: usize,
     /// Users in them.
     pub cliq_users: usize,
+}
+
+/// External rows of Cliq that no ledger row stands for: for reading, and no part of the checksum.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Foreign {
+    /// How many there are.
+    pub count: usize,
+    /// The first of them, by id.
+    pub rows: Vec<ForeignRow>,
+}
+
+/// One of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ForeignRow {
+    /// Cliq's id of the row.
+    pub cliq_id: CliqId,
+    /// Zoho account id.
+    pub zuid: Option<String>,
+    /// The address.
+    pub email: Option<String>,
+    /// `active`, `pending`, `inactive` or `unknown`
+    pub status: Cow<'static, str>,
 }
 
 /// What was counted on the way.
@@ -232,6 +262,8 @@ pub struct Plan {
     pub scope: String,
     /// What was read.
     pub snapshot: Snapshot,
+    /// Who is there without the ledger's knowing; nobody for a plan about one person.
+    pub foreign: Foreign,
     /// Every line, also the held ones, by CRM user, word and channel.
     pub lines: Vec<Line>,
     /// The guard's verdict.

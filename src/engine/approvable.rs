@@ -257,8 +257,8 @@ fn difference(kept: &Prints, plan: &Plan) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::difference;
-    use crate::domain::plan::{Counts, Deed, Hold, Line, Plan, Ruling, Snapshot};
-    use crate::domain::{CrmUserId, OrgId, PortalVerb, Timestamp};
+    use crate::domain::plan::{Counts, Deed, Foreign, Hold, Line, Plan, Ruling, Snapshot};
+    use crate::domain::{CrmUserId, OrgId, PortalVerb};
     use crate::logic::seal;
     use crate::store::runs::Prints;
 
@@ -281,14 +281,8 @@ mod tests {
             organization: OrgId::from("birch"),
             person: None,
             scope: String::new(),
-            snapshot: Snapshot {
-                read_at: Timestamp(0),
-                complete: true,
-                crm_pages: 1,
-                crm_users: 1,
-                cliq_pages: 1,
-                cliq_users: 1,
-            },
+            snapshot: Snapshot::default(),
+            foreign: Foreign::default(),
             lines,
             ruling: Ruling::default(),
             counts: Counts::default(),

@@ -4,12 +4,14 @@
 //! forget. What a run would write down before it plans is rehearsed on copies. Deliberately absent:
 //! pause and quarantine; an operator may always look.
 
+use serde::ser::{Serialize, SerializeMap as _, Serializer};
 use serde_json::{Value, json};
 
 use super::channels::Preview;
 use super::facts::{ReadError, Sides};
 use super::outlook::{Outlook, Reading};
 use super::people::internals_of;
+use super::plan_views::{Lines, Whole};
 use super::resync::nobody;
 use super::{Asked, Engine, Host, plan_views};
 use crate::domain::plan::Plan;
@@ -48,28 +50,24 @@ pub enum NotPlanned {
 }
 
 impl DryRun {
-    /// As the admin API shows it: one plan, or all of them and what they have together.
-    pub fn to_json(&self) -> Value {
-        if let ([plan], true) = (self.plans.as_slice(), self.one) {
-            return plan_views::plan(plan);
-        }
-        let plans: Vec<Value> = self.plans.iter().map(plan_views::plan).collect();
-        let together = |key: &str| -> Vec<Value> {
-            let rows = plans.iter().flat_map(|plan| {
-                let organization = &plan["organization"];
-                plan[key].as_array().into_iter().flatten().map(move |row| {
-                    let mut row = row.clone();
-                    row["organization"] = organization.clone();
-                    row
-                })
-            });
-            rows.collect()
+    /// As the admin API shows it, JSON: one plan, or all of them and what they have together.
+    pub fn to_json(&self) -> String {
+        let text = match (self.plans.as_slice(), self.one) {
+            ([plan], true) => serde_json::to_string(&Whole(plan)),
+            _ => serde_json::to_string(&Together(self)),
         };
+        // Maps with text for keys: there is nothing that could not be written.
+        text.unwrap_or_default()
+    }
+
+    /// What stands above the lines of all.
+    fn head(&self) -> Value {
         let sum = |of: fn(&Plan) -> usize| -> usize { self.plans.iter().map(of).sum() };
         let calls = |of: fn(&Plan) -> u32| -> u32 { self.plans.iter().map(of).sum() };
-        let guards = plans.iter().map(|plan| {
-            (plan["organization"].as_str().unwrap_or_default().to_owned(), plan["guard"].clone())
-        });
+        let guards = self
+            .plans
+            .iter()
+            .map(|plan| (plan.organization.as_str().to_owned(), plan_views::guard(&plan.ruling)));
         let guards: serde_json::Map<String, Value> = guards.collect();
         let errors: Vec<Value> = self
             .failed
@@ -79,7 +77,6 @@ impl DryRun {
         json!({
             "organization": null,
             "checksum": seal::over_all(self.plans.iter().map(|plan| plan.checksum.as_str())),
-            "actions": together("actions"), "held": together("held"),
             "guard": guards,
             "counts": {
                 "people": sum(|plan| usize::try_from(plan.counts.people).unwrap_or(usize::MAX)),
@@ -87,11 +84,29 @@ impl DryRun {
                 "removals": sum(|plan| plan.counts.removals),
                 "actions": sum(|plan| plan.free().count()),
                 "held": sum(|plan| plan.held().count()),
+                "foreign": sum(|plan| plan.foreign.count),
             },
             "calls_used": calls(|plan| plan.calls_used),
             "calls_needed": calls(|plan| plan.calls_needed),
-            "plans": plans, "errors": errors,
+            "errors": errors,
         })
+    }
+}
+
+/// The plans of several organizations in one document.
+struct Together<'a>(&'a DryRun);
+
+impl Serialize for Together<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let plans = self.0.plans.as_slice();
+        let mut map = serializer.serialize_map(None)?;
+        for (key, value) in self.0.head().as_object().into_iter().flatten() {
+            map.serialize_entry(key, value)?;
+        }
+        map.serialize_entry("actions", &Lines { plans, held: false, named: true })?;
+        map.serialize_entry("held", &Lines { plans, held: true, named: true })?;
+        map.serialize_entry("plans", &plans.iter().map(Whole).collect::<Vec<_>>())?;
+        map.end()
     }
 }
 

@@ -228,5 +228,12 @@ pub fn remedy(code: &str) -> String {
             return format!("{other} (not a code that the bridge knows; see the portal's log)");
         }
     };
-    format!("{code}: {what}")
+    // What was amiss with the organization concerned many: one command lets all of them be tried again.
+    let then = match code {
+        "no_permission" | "no_licence" | "unknown_user" => {
+            format!(". When that is mended: cliqbridge dead retry --all --cause {code}")
+        }
+        _ => String::new(),
+    };
+    format!("{code}: {what}{then}")
 }

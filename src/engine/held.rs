@@ -109,7 +109,7 @@ pub(super) fn noted(plan: &Plan, state: RunState, hold: Option<&Hold>) -> Note {
     if let (Some(hold), true) = (hold, rows.is_empty()) {
         rows.push(json!({ "reason": hold.sentence() }));
     }
-    let text = (!plan.lines.is_empty()).then(|| plan_views::plan(plan).to_string());
+    let text = (!plan.lines.is_empty()).then(|| plan_views::head(plan).to_string());
     let is_held = state == RunState::Held;
     let waits = plan.waiting().next().or_else(|| plan.held().find(|l| l.contradiction().is_some()));
     let hold = hold.or_else(|| waits.and_then(|line| line.hold.as_ref()));
@@ -121,6 +121,8 @@ pub(super) fn noted(plan: &Plan, state: RunState, hold: Option<&Hold>) -> Note {
         plan: Some(Planned {
             checksum: plan.checksum.clone(),
             text,
+            pages: plan_views::pages(plan),
+            read: plan_views::read(plan).to_string(),
             guard: plan_views::guard(&plan.ruling).to_string(),
             scope: plan.scope.clone(),
             hold: hold.filter(|_| is_held).map(Hold::word),

@@ -22,6 +22,7 @@ mod explain_act;
 mod facts;
 mod failures;
 mod flap;
+mod foreign;
 mod guard;
 mod held;
 mod host;
@@ -77,7 +78,7 @@ pub use people_views::{
     Confirmed, ConflictView, Found, HomeView, HostView, LimitView, PersonLine, PersonView, limits,
     not_applicable, surface_only,
 };
-pub use plan_views::RunsAsked;
+pub use plan_views::{PlanPage, RunsAsked};
 pub use replay::Replayed;
 pub use resync::{Asked, BadRequest, Requested};
 pub use status::{HistoryLine, OrganizationStatus, QueueStatus, RunView, Status};

@@ -9,10 +9,12 @@ use std::sync::Arc;
 use super::apply::{Look, invites};
 use super::facts::Sides;
 use super::guard::Bounds;
-use super::{Engine, Host, licences};
+use super::{Engine, Host, foreign, licences};
 use crate::domain::membership::{Membership, State};
-use crate::domain::plan::{Counts, Deed, Hold, Line, Plan, Ruling, Snapshot};
-use crate::domain::{CrmUserId, Licence, MembershipId, OrgId, PortalVerb, Timestamp};
+use crate::domain::plan::{Counts, Deed, Foreign, Hold, Line, Plan, Ruling, Snapshot};
+use crate::domain::{
+    CliqId, CrmUserId, Email, Licence, MembershipId, OrgId, PortalVerb, Timestamp,
+};
 use crate::logic::guard::Trip;
 use crate::logic::plan::{Decision, Step, Verdict};
 use crate::logic::seal;
@@ -74,6 +76,7 @@ struct Foresight {
     takes: Option<MembershipId>,
     vanishing: usize,
     under_way: u32,
+    shown_as: Vec<CliqId>,
 }
 
 impl Engine {
@@ -108,7 +111,9 @@ impl Engine {
         }
         let contradicted = contradicted(&all);
         let (mut counts, mut takes, mut vanishing) = (Counts::default(), BTreeSet::new(), 0);
+        let mut ledgers = BTreeSet::new();
         for (user, one) in reading.people.iter().zip(&all) {
+            ledgers.extend(one.shown_as.iter().cloned());
             counts.people += 1;
             counts.changed += u32::from(one.changed);
             counts.under_way += one.under_way;
@@ -137,13 +142,15 @@ impl Engine {
             };
             judged.push(line);
         }
+        let mut strangers = Foreign::default();
         if reading.person.is_none() {
             judged.extend(seats(tx, host, sides, hold)?);
+            strangers = foreign::of(host, sides, &ledgers);
         }
         let ruling = self.ruling(tx, &mut bounds.removals, &takes, counts.invitations, closed)?;
         let scope = self.scope_seen(host.id());
         let plan = finished(host.id(), reading, scope, judged, ruling, counts);
-        Ok(Outlook { plan, closed })
+        Ok(Outlook { plan: Plan { foreign: strangers, ..plan }, closed })
     }
 
     fn ruling(
@@ -197,6 +204,7 @@ impl Engine {
             takes: known.filter(|_| decision.guarded).map(|row| row.id),
             vanishing: usize::from(decision.vanished),
             under_way: 0,
+            shown_as: row.into_iter().flat_map(|row| foreign::rows_of(look.sides, row)).collect(),
         };
         let person = Person { look, known, row };
         for (deed, after) in deeds(known, &decision) {
@@ -415,11 +423,24 @@ fn finished(
         snapshot: Snapshot {
             read_at: sides.begun_at,
             complete: sides.complete,
+            crm_print: seal::listing(
+                sides
+                    .roster
+                    .iter()
+                    .map(|user| (user.id.as_str(), user.email.as_ref().map(Email::as_str))),
+            ),
+            cliq_print: seal::listing(
+                sides
+                    .directory
+                    .iter()
+                    .map(|user| (user.id.as_str(), user.email.as_ref().map(Email::as_str))),
+            ),
             crm_pages: sides.roster.pages(),
             crm_users: sides.roster.len(),
             cliq_pages: sides.directory.pages(),
             cliq_users: sides.directory.len(),
         },
+        foreign: Foreign::default(),
         lines,
         ruling,
         counts,

@@ -310,7 +310,7 @@ impl Engine {
             let entry = Entry {
                 organization: &row.organization,
                 membership: Some(row.id),
-                actor: "operator",
+                actor: by,
                 event: "home_confirmed",
                 reason: &reason,
                 before: Some(serde_json::json!({ "home": home::sentence(&before.home) })),

@@ -274,6 +274,9 @@ impl Engine {
         hold: Option<Hold>,
     ) -> Result<(), ReadError> {
         let Outlook { mut plan, closed } = self.look_ahead(host, &reading, hold.clone()).await?;
+        if run.person.is_none() {
+            self.note_foreign(host, &plan.foreign).await?;
+        }
         if hold.is_some() {
             return Ok(self.hold_run(host, run, &plan, hold.as_ref()).await?);
         }

@@ -120,6 +120,10 @@ pub struct RunView {
     pub checksum: Option<String>,
     /// The guard's verdict.
     pub guard: Value,
+    /// What was read: ids, pages and rows of both sides.
+    pub snapshot: Value,
+    /// External rows of Cliq that no ledger row stands for: how many, and the first of them.
+    pub foreign: Value,
     /// What holds it as a whole, or holds a part of it, in a word.
     pub hold: Option<String>,
     /// What the configuration meant for people when it planned, as a checksum.
@@ -304,6 +308,9 @@ pub(super) fn view(run: &Run) -> RunView {
     let facts: Value = serde_json::from_str(&run.counts).unwrap_or_default();
     let guard = run.guard.as_ref().and_then(|text| serde_json::from_str(text).ok());
     let (approved_at, approved_by) = run.approved.clone().unzip();
+    let mut read: Value =
+        run.read.as_ref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+    let mut seen = |key: &str| read.get_mut(key).map(Value::take).unwrap_or_default();
     RunView {
         run_id: run.id.to_string(),
         organization: run.organization.as_ref().map(ToString::to_string),
@@ -318,6 +325,8 @@ pub(super) fn view(run: &Run) -> RunView {
         counts: facts,
         checksum: run.checksum.clone(),
         guard: guard.unwrap_or_default(),
+        snapshot: seen("snapshot"),
+        foreign: seen("foreign"),
         hold: run.hold.clone(),
         scope: run.scope.clone(),
         replaced_by: None,

@@ -161,7 +161,7 @@ impl Engine {
             .write("adopt all", move |tx| {
                 let mut adopted = 0;
                 for row in ledger::of_origin(tx, &id, Origin::Present)? {
-                    let one = Order { row: &row, verb: Verb::Adopt, by: "operator" };
+                    let one = Order { row: &row, verb: Verb::Adopt, by: &by };
                     settled(tx, &one, |row| row.origin = Origin::Adopted, now)?;
                     adopted += 1;
                 }

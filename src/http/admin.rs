@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -53,7 +54,7 @@ pub(super) async fn resync(
     State(doors): State<Doors>,
     By(by): By,
     Sent(asked): Sent<ResyncBody>,
-) -> Answer<(StatusCode, Json<Value>)> {
+) -> Answer<Response> {
     if asked.user.as_ref().is_some_and(|user| user.trim().is_empty()) {
         let detail = "user is a CRM id, a zuid or an address; leave it out to mean everybody";
         return Err(Problem::new(StatusCode::BAD_REQUEST, detail));
@@ -61,7 +62,7 @@ pub(super) async fn resync(
     let dry_run = asked.dry_run;
     let asked = Asked { organization: asked.organization, user: asked.user, by: Some(by) };
     if dry_run {
-        return Ok((StatusCode::OK, runs::dry(&doors, &asked).await?));
+        return runs::dry(&doors, &asked).await;
     }
     let one = asked.organization.is_some();
     let requested = match doors.engine.resync(asked, Trigger::Manual).await {
@@ -82,7 +83,7 @@ pub(super) async fn resync(
             .collect();
         answer["runs"] = runs.into();
     }
-    Ok((StatusCode::ACCEPTED, Json(answer)))
+    Ok((StatusCode::ACCEPTED, Json(answer)).into_response())
 }
 
 /// Filters and paging of memberships.

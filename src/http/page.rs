@@ -16,10 +16,15 @@ const LIMIT_MAX: u32 = 200;
 
 /// Checks a `limit`.
 pub(super) fn limit(asked: Option<&str>) -> Result<u32, Problem> {
-    let Some(text) = asked else { return Ok(LIMIT_DEFAULT) };
-    let limit = text.parse().ok().filter(|limit| (1..=LIMIT_MAX).contains(limit));
+    limit_to(LIMIT_DEFAULT, LIMIT_MAX, asked)
+}
+
+/// The same for a list with a default and a maximum of its own.
+pub(super) fn limit_to(default: u32, most: u32, asked: Option<&str>) -> Result<u32, Problem> {
+    let Some(text) = asked else { return Ok(default) };
+    let limit = text.parse().ok().filter(|limit| (1..=most).contains(limit));
     limit.ok_or_else(|| {
-        let detail = format!("limit is a number from 1 to {LIMIT_MAX}");
+        let detail = format!("limit is a number from 1 to {most}");
         Problem::new(StatusCode::BAD_REQUEST, detail)
     })
 }
@@ -37,6 +42,11 @@ pub(super) fn cursor(asked: Option<&str>) -> Result<Option<i64>, Problem> {
         })
 }
 
+/// The `cursor` that reads back to this row id.
+pub(super) fn written(id: i64) -> String {
+    URL_SAFE_NO_PAD.encode(id.to_string())
+}
+
 /// Cuts the rows of a page: one more than `limit` was read if there is a next page, whose cursor is
 /// then answered too.
 pub(super) fn cut<T>(
@@ -47,7 +57,7 @@ pub(super) fn cut<T>(
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let more = rows.len() > limit;
     rows.truncate(limit);
-    let next = rows.last().filter(|_| more).map(|row| URL_SAFE_NO_PAD.encode(id(row).to_string()));
+    let next = rows.last().filter(|_| more).map(|row| written(id(row)));
     (rows, next)
 }
 

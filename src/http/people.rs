@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::admin::{Answer, bad_query, shown, store};
+use super::admin::{Answer, bad_query, refused, shown, store};
 use super::bearer::By;
 use super::{Doors, Problem, page};
 use crate::engine::{
@@ -78,7 +78,7 @@ pub(super) async fn all_limits() -> Json<Value> {
     Json(json!({ "items": limits(), "surface_only": surface_only() }))
 }
 
-/// Paging of conflicts.
+/// Paging of lists without a filter.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PageQuery {
@@ -138,6 +138,23 @@ pub(super) async fn conflicts(
     let rows =
         rows.into_iter().map(|(id, row)| (id, serde_json::to_value(row).unwrap_or_default()));
     Ok(Json(wrapped(rows.collect(), limit)))
+}
+
+/// `GET /api/v1/organizations/{id}/foreign`: external rows of Cliq that are in no ledger, as the last
+/// run over everybody saw them; `count` has all of them.
+pub(super) async fn foreign(
+    State(doors): State<Doors>,
+    Path(organization): Path<String>,
+    query: Result<Query<PageQuery>, QueryRejection>,
+) -> Answer<Json<Value>> {
+    let Query(query) = query.map_err(|error| bad_query(&error))?;
+    let limit = page::limit(query.limit.as_deref())?;
+    let after = page::cursor(query.cursor.as_deref())?;
+    let found = doors.engine.foreign(&organization, after, limit + 1).await;
+    let (rows, count) = found.map_err(refused)?;
+    let mut answer = wrapped(rows, limit);
+    answer["count"] = count.into();
+    Ok(Json(answer))
 }
 
 /// A page of rows whose ids are not part of them.

@@ -63,6 +63,7 @@ pub(super) fn api() -> Vec<Route> {
         look("/limits", people::all_limits),
         look("/compliance", people::compliance),
         look("/conflicts", people::conflicts),
+        look("/organizations/{id}/foreign", people::foreign),
         act("/organizations/{id}/approve-downgrade", verbs::approve_downgrade),
         act("/organizations/{id}/poll-plan", verbs::poll_plan),
         look("/deliveries", deliveries::deliveries),

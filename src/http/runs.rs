@@ -3,7 +3,9 @@
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -13,7 +15,7 @@ use super::body::Sent;
 use super::{Doors, Problem, page};
 use crate::domain::RunId;
 use crate::domain::run::RunState;
-use crate::engine::{Asked, NotApproved, NotPlanned, RunView, RunsAsked};
+use crate::engine::{Asked, NotApproved, NotPlanned, PlanPage, RunView, RunsAsked};
 
 fn missing() -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "there is no such run")
@@ -70,24 +72,44 @@ pub(super) async fn run(
     doors.engine.run_view(id).await.map_err(store)?.map(Json).ok_or_else(missing)
 }
 
-/// `GET /api/v1/runs/{id}/plan`: what the run was about to do.
+/// Lines of a plan in one answer: unless told, and at most. Most plans are shown whole.
+const LINES_MAX: u32 = 5_000;
+
+/// Paging of a plan's lines.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PlanQuery {
+    limit: Option<String>,
+    cursor: Option<String>,
+}
+
+/// `GET /api/v1/runs/{id}/plan`: what the run was about to do, at most [`LINES_MAX`] lines a page.
 pub(super) async fn plan(
     State(doors): State<Doors>,
     Path(id): Path<String>,
+    query: Result<Query<PlanQuery>, QueryRejection>,
 ) -> Answer<Json<Value>> {
+    let Query(query) = query.map_err(|error| bad_query(&error))?;
+    let limit = page::limit_to(LINES_MAX, LINES_MAX, query.limit.as_deref())?;
+    let after = page::cursor(query.cursor.as_deref())?.unwrap_or(0);
+    let after = u32::try_from(after).unwrap_or(u32::MAX);
     let id: RunId = id.parse().map_err(|_| missing())?;
-    let plan = doors.engine.run_plan(id).await.map_err(store)?.ok_or_else(missing)?;
-    plan.map(Json).ok_or_else(|| {
+    let plan = doors.engine.run_plan(id, after, limit).await.map_err(store)?;
+    let Some(PlanPage { mut plan, next }) = plan.ok_or_else(missing)? else {
         let detail = "this run has no plan: it has not read both sides yet, or could not, or \
-                      stands for the runs of several organizations";
-        Problem::new(StatusCode::NOT_FOUND, detail)
-    })
+                      stands for the runs of several organizations, or a newer held run has \
+                      replaced it";
+        return Err(Problem::new(StatusCode::NOT_FOUND, detail));
+    };
+    plan["next_cursor"] = next.map(|next| page::written(i64::from(next))).into();
+    Ok(Json(plan))
 }
 
 /// The answer to a resync with `dry_run`: the plan, and nothing done.
-pub(super) async fn dry(doors: &Doors, asked: &Asked) -> Answer<Json<Value>> {
+pub(super) async fn dry(doors: &Doors, asked: &Asked) -> Answer<Response> {
     let dry = doors.engine.dry_run(asked).await.map_err(not_planned)?;
-    Ok(Json(dry.to_json()))
+    let json = HeaderValue::from_static("application/json");
+    Ok(([(CONTENT_TYPE, json)], dry.to_json()).into_response())
 }
 
 /// Which organization an explanation is about; all of them unless told.

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::domain::PortalVerb;
-use crate::domain::plan::{Deed, Line};
+use crate::domain::plan::{Deed, Line, SNAPSHOT_BYTES};
 use crate::domain::{CrmUserId, OrgId};
 
 /// Bytes of a line's print: half a SHA-256, enough that no two lines of any plan meet.
@@ -79,6 +79,25 @@ pub fn checksum<'a>(
 pub fn over_all<'a>(checksums: impl Iterator<Item = &'a str>) -> String {
     let list: Vec<Value> = checksums.map(Value::from).collect();
     digest(&canonical(&Value::from(list)))
+}
+
+/// The print of a listing: of the ids and addresses of its rows, and of how many there are.
+pub fn listing<'a>(rows: impl Iterator<Item = (&'a str, Option<&'a str>)>) -> [u8; SNAPSHOT_BYTES] {
+    let (mut hash, mut count) = (Sha256::new(), 0_u64);
+    for (id, email) in rows {
+        // Neither can hold a line break.
+        for text in [id, email.unwrap_or_default()] {
+            hash.update(text.as_bytes());
+            hash.update(b"\n");
+        }
+        count += 1;
+    }
+    hash.update(count.to_be_bytes());
+    let mut print = [0; SNAPSHOT_BYTES];
+    for (to, from) in print.iter_mut().zip(hash.finalize()) {
+        *to = from;
+    }
+    print
 }
 
 /// The print of one line.

@@ -37,7 +37,7 @@ const DIAL_MAX: Duration = Duration::from_secs(20);
 
 /// Longest dialogue of one letter: what RFC 5321 section 4.5.3.2.6 grants a server after the final
 /// dot. Giving up earlier would send a letter again that a slow relay has taken.
-const SEND_MAX: Duration = Duration::from_mins(10);
+pub const SEND_MAX: Duration = Duration::from_mins(10);
 
 /// Longest wait for a sign of life from a parked connection before a new one is made.
 const PROBE_MAX: Duration = Duration::from_secs(5);
@@ -123,10 +123,18 @@ impl Mailer {
     /// [`MailError::Setup`] if the address of the server is of no use, user and password do not
     /// come together, or the machine has no certificate authorities to check the server against.
     pub fn new(mail: &config::Mail) -> Result<Self, MailError> {
+        Self::within(mail, SEND_MAX)
+    }
+
+    /// The same with another time for a letter's dialogue than ten minutes.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn within(mail: &config::Mail, patience: Duration) -> Result<Self, MailError> {
         Ok(Self {
             route: Route::new(mail)?,
             mail: mail.clone(),
-            limits: LIMITS,
+            limits: Limits { send: patience, ..LIMITS },
             parked: Mutex::new(Vec::new()),
             permits: Semaphore::new(POOL_MAX),
         })

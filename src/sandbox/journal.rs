@@ -50,6 +50,8 @@ pub(super) struct Entry {
     pub(super) subject: Option<String>,
     pub(super) detail: Option<String>,
     pub(super) idempotency_key: Option<String>,
+    /// The id that the portal was given.
+    pub(super) crm_user_id: Option<String>,
 }
 
 impl Entry {
@@ -67,6 +69,7 @@ impl Entry {
             subject: None,
             detail: None,
             idempotency_key: None,
+            crm_user_id: None,
         }
     }
 

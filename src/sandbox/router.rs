@@ -197,6 +197,12 @@ pub(super) fn subject(route: &Route, request: &Request) -> Option<String> {
     }
 }
 
+/// The CRM user that the portal is told by.
+pub(super) fn crm_user(route: &Route, request: &Request) -> Option<String> {
+    let body = request.object().filter(|_| route.call == Call::Portal)?;
+    Some(body.get("crm_user_id")?.as_str()?.to_owned())
+}
+
 /// What came of a call: the answer, and what the journal says of it.
 pub(super) struct Outcome {
     pub(super) reply: Reply,

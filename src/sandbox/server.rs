@@ -258,6 +258,7 @@ impl Served<'_> {
         entry.method = self.request.method.to_string();
         entry.path.clone_from(&self.request.shown);
         entry.subject.clone_from(&self.subject);
+        entry.crm_user_id = router::crm_user(&self.route, self.request);
         entry
     }
 

@@ -9,6 +9,7 @@ pub mod boots;
 pub mod channels;
 pub mod counters;
 pub mod digest;
+pub mod foreign;
 pub mod guests;
 pub mod hints;
 pub mod inbox;

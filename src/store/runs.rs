@@ -40,6 +40,8 @@ pub struct Run {
     pub guard: Option<String>,
     /// Checksum of the settings that its plan was made under.
     pub scope: Option<String>,
+    /// What was read for the plan, a JSON object.
+    pub read: Option<String>,
     /// What holds it, in a word.
     pub hold: Option<String>,
     /// When an operator approved it, and who.
@@ -48,7 +50,7 @@ pub struct Run {
 
 const COLUMNS: &str = "id, parent_id, organization, person, trigger_word, state, queued_at, \
                        started_at, finished_at, counts, held, error, checksum, guard, hold, \
-                       approved_at, approved_by, scope";
+                       approved_at, approved_by, scope, read";
 
 fn run(row: &Row<'_>) -> rusqlite::Result<Run> {
     Ok(Run {
@@ -72,6 +74,7 @@ fn run(row: &Row<'_>) -> rusqlite::Result<Run> {
             .map(Timestamp)
             .zip(row.get::<_, Option<String>>(16)?),
         scope: row.get(17)?,
+        read: row.get(18)?,
     })
 }
 
@@ -160,6 +163,9 @@ pub fn claim(
         .optional()?)
 }
 
+/// Lines of a plan kept in one row.
+pub const LINES_PER_PAGE: usize = 500;
+
 /// How far a run is, and what it planned.
 #[derive(Clone, Debug)]
 pub struct Note {
@@ -180,8 +186,12 @@ pub struct Note {
 pub struct Planned {
     /// Over all of it.
     pub checksum: String,
-    /// As it is shown, a JSON object; `None` for a plan without lines.
+    /// What is shown above its lines, a JSON object; `None` for a plan without lines.
     pub text: Option<String>,
+    /// All its lines as they are shown: JSON arrays of [`LINES_PER_PAGE`].
+    pub pages: Vec<String>,
+    /// What was read for it, a JSON object.
+    pub read: String,
     /// The guard's verdict, a JSON object.
     pub guard: String,
     /// Checksum of the settings that it was made under.
@@ -229,7 +239,8 @@ pub fn note(tx: &Tx<'_>, id: RunId, note: &Note, now: Timestamp) -> Result<(), S
     let Some(plan) = &note.plan else { return Ok(()) };
     tx.sql().execute(
         "UPDATE runs SET checksum = ?2, plan = ?3, guard = ?4, hold = ?5, waiting = ?6, free = ?7,
-                scope = ?8 WHERE id = ?1",
+                scope = ?8, read = ?9
+         WHERE id = ?1",
         params![
             id.0,
             plan.checksum,
@@ -239,12 +250,34 @@ pub fn note(tx: &Tx<'_>, id: RunId, note: &Note, now: Timestamp) -> Result<(), S
             plan.prints.as_ref().map(|prints| &prints.waiting),
             plan.prints.as_ref().map(|prints| &prints.free),
             plan.scope,
+            plan.read,
         ],
     )?;
+    tx.sql().execute("DELETE FROM plan_pages WHERE run_id = ?1", [id.0])?;
+    let mut insert = tx
+        .sql()
+        .prepare_cached("INSERT INTO plan_pages(run_id, page, lines) VALUES (?1, ?2, ?3)")?;
+    for (page, lines) in (0_i64..).zip(&plan.pages) {
+        insert.execute(params![id.0, page, lines])?;
+    }
     Ok(())
 }
 
-/// The plan as it is shown; `None` for one without lines.
+/// Pages of the plan's lines, in order, from `first` to `last`.
+pub fn plan_pages(
+    tx: &Tx<'_>,
+    id: RunId,
+    first: i64,
+    last: i64,
+) -> Result<Vec<String>, StoreError> {
+    let mut statement = tx.sql().prepare_cached(
+        "SELECT lines FROM plan_pages WHERE run_id = ?1 AND page BETWEEN ?2 AND ?3 ORDER BY page",
+    )?;
+    let pages = statement.query_map([id.0, first, last], |row| row.get(0))?;
+    Ok(pages.collect::<Result<_, _>>()?)
+}
+
+/// What is shown above the plan's lines; `None` for one without lines.
 pub fn plan(tx: &Tx<'_>, id: RunId) -> Result<Option<String>, StoreError> {
     Ok(tx
         .sql()
@@ -359,14 +392,15 @@ pub fn finish_applied(tx: &Tx<'_>, now: Timestamp) -> Result<usize, StoreError> 
 /// Forgets the plans of older held runs of the same scope: only the newest can be approved, and a
 /// large plan that is held for days would fill the store.
 pub fn thin_out_held(tx: &Tx<'_>, newest: RunId) -> Result<(), StoreError> {
-    tx.sql()
-        .prepare_cached(
-            "UPDATE runs SET plan = NULL, waiting = NULL, free = NULL
-             WHERE state = 'held' AND id < ?1 AND waiting IS NOT NULL
-               AND (organization, ifnull(person, '')) =
-                   (SELECT organization, ifnull(person, '') FROM runs WHERE id = ?1)",
-        )?
-        .execute([newest.0])?;
+    const OLDER: &str = "state = 'held' AND id < ?1 AND waiting IS NOT NULL
+                           AND (organization, ifnull(person, '')) =
+                               (SELECT organization, ifnull(person, '') FROM runs WHERE id = ?1)";
+    for forget in [
+        format!("DELETE FROM plan_pages WHERE run_id IN (SELECT id FROM runs WHERE {OLDER})"),
+        format!("UPDATE runs SET plan = NULL, waiting = NULL, free = NULL WHERE {OLDER}"),
+    ] {
+        tx.sql().prepare_cached(&forget)?.execute([newest.0])?;
+    }
     Ok(())
 }
 

@@ -42,6 +42,7 @@ pub struct BuildError(String);
 pub struct Http {
     client: reqwest::Client,
     clock: Arc<dyn Clock>,
+    patience: Duration,
 }
 
 /// A whole answer, whatever its status.
@@ -58,6 +59,14 @@ impl Http {
     /// # Errors
     /// [`BuildError`] when TLS cannot be set up.
     pub fn new(clock: Arc<dyn Clock>) -> Result<Self, BuildError> {
+        Self::within(clock, CALL_TIMEOUT)
+    }
+
+    /// The same with another time for a whole call than [`CALL_TIMEOUT`].
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn within(clock: Arc<dyn Clock>, patience: Duration) -> Result<Self, BuildError> {
         // Fails only when another part of the process was first, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder()
@@ -65,11 +74,11 @@ impl Http {
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(CALL_TIMEOUT)
+            .timeout(patience)
             .user_agent(USER_AGENT)
             .build()
             .map_err(|error| BuildError(root_cause(&error)))?;
-        Ok(Self { client, clock })
+        Ok(Self { client, clock, patience })
     }
 
     pub(super) fn client(&self) -> &reqwest::Client {
@@ -85,7 +94,8 @@ impl Http {
         call: &'static str,
         request: RequestBuilder,
     ) -> Result<Reply, CallError> {
-        let lost = |error: reqwest::Error| CallError::transient(call, describe(error));
+        let lost =
+            |error: reqwest::Error| CallError::transient(call, describe(error, self.patience));
         let mut response = request.send().await.map_err(lost)?;
         let status = response.status();
         let retry_after = retry_after(response.headers(), self.clock.now());
@@ -114,10 +124,10 @@ fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
 }
 
 /// What happened, without the URL: it may hold a key or an address.
-fn describe(error: reqwest::Error) -> String {
+fn describe(error: reqwest::Error, patience: Duration) -> String {
     let error = error.without_url();
     if error.is_timeout() {
-        return format!("no whole answer within {} s", CALL_TIMEOUT.as_secs());
+        return format!("no whole answer within {} s", patience.as_secs());
     }
     let what = if error.is_connect() { "no connection" } else { "the answer was cut off" };
     format!("{what}: {}", root_cause(&error))

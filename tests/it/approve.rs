@@ -221,7 +221,7 @@ async fn a_trip_is_told_once_and_the_notice_names_the_command() {
 }
 
 #[tokio::test]
-async fn i29_only_what_is_ours_is_counted_or_taken_and_two_organizations_do_not_fight() {
+async fn i29_one_organization_does_not_take_what_another_gave() {
     let channels = mapped(&["ext"]);
     let setup = Setup::demo().with("acme", &channels).world("acme", EXT);
     let bridge = setup.start().await;

@@ -32,6 +32,57 @@ async fn change(bridge: &Bridge, id: &str, body: Value) {
     bridge.patch(&format!("/organizations/acme/crm-users/{id}"), &body).await;
 }
 
+/// Two channels of one organization, each for another profile.
+const CROSSING: &str = "channels = [{ channel = \"ext\", when = { profile = [\"Partner\"] } }, \
+                        { channel = \"two\", when = { profile = [\"Standard\"] } }]";
+
+const TWO_CHANNELS: &str = r#"channels = [
+  { id = "T1", unique_name = "ext", name = "Ext Support", level = "external" },
+  { id = "T2", unique_name = "two", name = "Ext Sales", level = "external",
+    add_participant = { member = true } }]"#;
+
+#[tokio::test]
+async fn i29_two_mappings_of_one_organization_do_not_fight_over_a_profile_that_flips() {
+    let setup = Setup::demo().world("acme", TWO_CHANNELS).people(PEOPLE).with("acme", CROSSING);
+    let bridge = setup.start().await;
+    let eve = joined(&bridge, EVE).await;
+    // Dan stands in `two` by a guest's hand; the bridge's mapping of him is `ext`.
+    let dan = joined(&bridge, "dan@oak.example").await;
+    let gus = json!({ "email": "gus@oak.example", "profile": "Standard" });
+    let gus = bridge.add_with("acme", gus).await;
+    bridge.announce("acme", &gus).await;
+    bridge.settle().await;
+    bridge.channel_act("two", "accept", "gus@oak.example").await;
+    let add = json!({ "by": "gus@oak.example", "email": "dan@oak.example", "context": "home" });
+    bridge.act("/organizations/acme/channels/two/guest-add", &add).await;
+    bridge.run("acme").await;
+    for (round, profile) in ["Standard", "Partner", "Standard", "Partner"].into_iter().enumerate() {
+        change(&bridge, &eve, json!({ "profile": profile })).await;
+        bridge.announce("acme", &eve).await;
+        bridge.settle().await;
+        let (meant, other) = if profile == "Partner" { ("ext", "two") } else { ("two", "ext") };
+        bridge.clock.advance(DAY + DAY);
+        for _ in 0..3 {
+            bridge.run("acme").await;
+        }
+        bridge.channel_act(meant, "accept", EVE).await;
+        bridge.run("acme").await;
+        assert!(bridge.members(meant).await.contains(&EVE.to_owned()), "{round}: in {meant}");
+        assert!(!bridge.members(other).await.contains(&EVE.to_owned()), "{round}: not in {other}");
+        // At rest: neither mapping undoes what the other did, and each flip is one way out.
+        let calls = bridge.calls("cliq.members.remove").await;
+        assert_eq!(calls, round + 1);
+        let plan = bridge.plan_of(json!({ "organization": "acme" })).await;
+        assert_eq!((&plan["actions"], &plan["held"]), (&json!([]), &json!([])), "{plan}");
+    }
+    // What is not this mapping's own is no mapping's to take.
+    change(&bridge, &dan, json!({ "profile": "Nobody" })).await;
+    bridge.run("acme").await;
+    assert!(!bridge.members("ext").await.contains(&"dan@oak.example".to_owned()));
+    assert!(bridge.members("two").await.contains(&"dan@oak.example".to_owned()));
+    bridge.finish_with_leftovers("the memberships were not followed").await;
+}
+
 #[tokio::test]
 async fn who_is_not_meant_any_more_is_taken_out_once() {
     let bridge = partners().start().await;

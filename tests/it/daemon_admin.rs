@@ -134,7 +134,11 @@ async fn what_is_dead_is_listed_with_its_remedy_and_retried() {
     assert!(dead.out.contains("no_permission") && dead.out.contains("Admin panel"), "{dead:?}");
     let unsure = run(&home, &["dead", "retry"]).await;
     assert_eq!(unsure.code, Some(2), "{unsure:?}");
-    let retried = run(&home, &["dead", "retry", "--all", "--organization", "birch"]).await;
+    assert!(dead.out.contains("dead retry --all --cause no_permission"), "{dead:?}");
+    let other = ["dead", "retry", "--all", "--cause", "no_licence"];
+    assert_eq!(run(&home, &other).await.out, "", "nobody is refused for that");
+    let mended = ["dead", "retry", "--all", "--cause", "no_permission", "--organization", "birch"];
+    let retried = run(&home, &mended).await;
     assert_eq!(retried.code, Some(0), "{retried:?}");
     assert!(retried.out.contains("is tried again now"), "{retried:?}");
     home.settle().await;

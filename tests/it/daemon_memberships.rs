@@ -9,6 +9,7 @@ use crate::daemon::child::{Ended, Program};
 use crate::daemon::post::added;
 use crate::daemon::zoho::Zoho;
 use crate::daemon::{ADMIN_TOKEN, BIRCH, Home, lane};
+use crate::support::people::crowd;
 
 /// People of Birch who have joined, and a daemon that knows it.
 async fn joined(count: usize) -> (Zoho, Home, Program) {
@@ -67,24 +68,51 @@ async fn lists_as_lines_and_as_json_from_a_config_or_an_address() {
 }
 
 #[tokio::test]
-async fn r15_a_dry_run_names_them_and_yes_hits_exactly_those() {
+async fn r15_a_dry_run_names_them_and_the_order_hits_exactly_those() {
     let _lane = lane().await;
     let (zoho, home, _daemon) = joined(3).await;
     let filter = ["restrict", "--organization", "birch", "--state", "joined"];
-    let unsure = memberships(&home, &filter).await;
+    let unsure = memberships(&home, &filter[..3]).await;
     assert_eq!(unsure.code, Some(2), "{unsure:?}");
-    assert!(unsure.err.contains("--yes"), "{unsure:?}");
+    assert!(unsure.err.contains("--all"), "{unsure:?}");
     let dry = memberships(&home, &[&filter[..], &["--dry-run"]].concat()).await;
     assert_eq!((dry.code, dry.out.lines().count()), (Some(0), 3), "{dry:?}");
     assert!(dry.out.contains("p2@partner.example: restrict: would be done"), "{dry:?}");
     assert!(zoho.externals("birch").await.iter().all(|(_, status)| status == "active"));
 
-    let done = memberships(&home, &[&filter[..], &["--yes", "--q", "p1@"]].concat()).await;
+    let done = memberships(&home, &[&filter[..], &["--q", "p1@"]].concat()).await;
     assert_eq!((done.code, done.out.lines().count()), (Some(0), 1), "{done:?}");
     home.settle().await;
     let restricted: Vec<_> = zoho.externals("birch").await;
     let restricted: Vec<_> = restricted.iter().filter(|(_, status)| status == "inactive").collect();
     assert_eq!(restricted, [&("p1@partner.example".to_owned(), "inactive".to_owned())]);
+
+    let rest = memberships(&home, &filter).await;
+    assert_eq!((rest.code, rest.out.lines().count()), (Some(0), 2), "{rest:?}");
+    home.settle().await;
+    assert!(zoho.externals("birch").await.iter().all(|(_, status)| status == "inactive"));
+}
+
+#[tokio::test]
+async fn everybody_who_was_there_before_the_bridge_is_adopted_at_once() {
+    let _lane = lane().await;
+    let zoho = Zoho::start_with(crowd("birch", 2, "free")).await;
+    let home = Home::new(&zoho, "5s");
+    let _daemon = home.serve().await;
+    home.resync("birch").await;
+    home.settle().await;
+    let whole = ["adopt", "--organization", "birch", "--all"];
+    let dry = memberships(&home, &[&whole[..], &["--dry-run"]].concat()).await;
+    assert_eq!((dry.code, dry.out.lines().count()), (Some(0), 2), "{dry:?}");
+    let adopted = memberships(&home, &whole).await;
+    assert_eq!((adopted.code, adopted.out.lines().count()), (Some(0), 2), "{adopted:?}");
+    let rows = home.admin("/memberships?organization=birch").await;
+    assert!(rows["items"].as_array().unwrap().iter().all(|row| row["origin"] == "adopted"));
+    let again = memberships(&home, &whole).await;
+    assert_eq!((again.code, again.out.as_str()), (Some(0), ""), "{again:?}");
+    for usage in [&["adopt", "--all"][..], &["--organization", "birch", "--all"]] {
+        assert_eq!(memberships(&home, usage).await.code, Some(2), "{usage:?}");
+    }
 }
 
 #[tokio::test]

@@ -12,15 +12,19 @@ async fn command(home: &Home, arguments: &[&str]) -> Ended {
     Program::run(&[arguments, &door].concat()).await
 }
 
+fn hold_first_run(home: &Home) {
+    let text = std::fs::read_to_string(home.config()).unwrap();
+    let held = text.replace("id               = \"birch\"", "id = \"birch\"\nfirst_run = \"plan\"");
+    assert_ne!(held, text);
+    std::fs::write(home.config(), held).unwrap();
+}
+
 #[tokio::test]
 async fn a_plan_is_printed_held_approved_and_then_there_is_nothing_to_do() {
     let _lane = lane().await;
     let zoho = Zoho::start().await;
     let home = Home::new(&zoho, "5s");
-    let text = std::fs::read_to_string(home.config()).unwrap();
-    let held = text.replace("id               = \"birch\"", "id = \"birch\"\nfirst_run = \"plan\"");
-    assert_ne!(held, text);
-    std::fs::write(home.config(), held).unwrap();
+    hold_first_run(&home);
     let _daemon = home.serve().await;
     zoho.add("birch", "bo@partner.example").await;
 
@@ -36,9 +40,6 @@ async fn a_plan_is_printed_held_approved_and_then_there_is_nothing_to_do() {
 
     assert_eq!(home.resync("birch").await, "run-1");
     home.settle().await;
-    let unsure = command(&home, &["approve", "run-1"]).await;
-    assert_eq!(unsure.code, Some(2), "{unsure:?}");
-    assert!(unsure.err.contains("--checksum"), "{unsure:?}");
     let wrong = command(&home, &["approve", "run-1", "--checksum", "0"]).await;
     assert_eq!(wrong.code, Some(1), "{wrong:?}");
     assert!(wrong.err.contains("look at its plan again"), "{wrong:?}");
@@ -50,4 +51,24 @@ async fn a_plan_is_printed_held_approved_and_then_there_is_nothing_to_do() {
     assert_eq!((again.code, again.out.as_str()), (Some(0), "birch: nothing to do"), "{again:?}");
     let nobody = command(&home, &["plan", "--user", "nobody@partner.example"]).await;
     assert_eq!(nobody.code, Some(1), "{nobody:?}");
+}
+
+#[tokio::test]
+async fn a_script_approves_by_the_name_of_the_run() {
+    let _lane = lane().await;
+    let zoho = Zoho::start().await;
+    let home = Home::new(&zoho, "5s");
+    hold_first_run(&home);
+    let _daemon = home.serve().await;
+    zoho.add("birch", "bo@partner.example").await;
+    assert_eq!(home.resync("birch").await, "run-1");
+    home.settle().await;
+    let approved = command(&home, &["approve", "run-1"]).await;
+    assert_eq!(approved.code, Some(0), "{approved:?}");
+    assert!(approved.out.contains("add_external"), "the plan is shown: {approved:?}");
+    assert!(approved.out.contains("run-1 is approved: 1 changes"), "{approved:?}");
+    home.settle().await;
+    assert_eq!(zoho.externals("birch").await.len(), 1);
+    let again = command(&home, &["approve", "run-1", "--json"]).await;
+    assert_eq!(again.code, Some(1), "{again:?}");
 }

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use cliqbridge::domain::OrgId;
+use cliqbridge::engine::{Desk, Step};
 use serde_json::{Value, json};
 
 use super::support::{Bridge, Setup};
@@ -88,7 +90,7 @@ async fn i22_i23_an_invitation_that_nobody_answers_ends_and_is_not_sent_for_ever
 }
 
 #[tokio::test]
-async fn i24_who_said_no_and_who_left_are_not_asked_again_in_a_hundred_runs() {
+async fn i24_who_said_no_and_who_left_are_not_asked_again_in_a_thousand_runs() {
     let bridge = Setup::demo().start().await;
     let ids = bridge.joined(&[BO]).await;
     let eve = bridge.added("birch", EVE).await;
@@ -97,14 +99,17 @@ async fn i24_who_said_no_and_who_left_are_not_asked_again_in_a_hundred_runs() {
     bridge.by_hand("birch", BO, "remove").await;
     bridge.by_hand("birch", EVE, "decline").await;
     let before = bridge.count().await;
-    for round in 0..100 {
-        bridge.clock.advance(DAY);
-        if round % 10 == 5 {
+    for round in 0..1_000 {
+        bridge.clock.advance(Duration::from_hours(2));
+        if round % 100 == 5 {
             bridge.say("user.updated", &ids[0]).await;
             bridge.say("user.added", &eve).await;
+            bridge.settle().await;
         }
-        bridge.run_over("birch").await;
+        bridge.resync(json!({ "organization": "birch" })).await;
+        assert_eq!(bridge.step(&Desk::Runs(OrgId::new("birch"))).await, Step::Worked);
     }
+    bridge.settle().await;
     assert_eq!(
         (bridge.state(BO).await, bridge.state(EVE).await),
         ("left".into(), "declined".into())

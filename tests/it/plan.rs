@@ -5,12 +5,22 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::support::Bridge;
 use super::support::Setup;
 use super::support::channels::{BO, EVE, EXT, PEOPLE, mapped};
 use super::support::harness::rows;
+use super::support::people::population;
 use super::support::plans::{lines, partners};
 
 const HOUR: Duration = Duration::from_hours(1);
+
+impl Bridge {
+    /// How many a list that counts says there are, and how many are on its first page.
+    async fn list(&self, path: &str) -> (u64, usize) {
+        let page = self.admin(&format!("{path}?limit=200")).await.body;
+        (page["count"].as_u64().unwrap(), rows(&page["items"]).count())
+    }
+}
 
 fn one(operation: &str, email: &str) -> Vec<(String, String)> {
     vec![(operation.to_owned(), email.to_owned())]
@@ -248,4 +258,103 @@ async fn i1_a_hundred_foreign_rows_are_no_line_of_any_plan_and_no_write_of_fifty
     assert_eq!((&plan["actions"], &plan["held"]), (&json!([]), &json!([])));
     assert!(bridge.journal().await.effects().is_empty());
     bridge.finish_with_leftovers("rows of others are in no ledger").await;
+}
+
+#[tokio::test]
+async fn i1_rows_that_are_foreign_to_the_ledger_are_listed_and_untouched() {
+    let bridge = Setup::demo().people(planted()).start().await;
+    let plan = bridge.plan().await;
+    assert_eq!(plan["foreign"]["count"], 50, "the others are in CRM: {plan}");
+    assert_eq!(bridge.list("/organizations/birch/foreign").await.0, 0, "only looked at");
+    let run = bridge.run_birch().await;
+    assert_eq!(run["foreign"], plan["foreign"]);
+    assert_eq!(run["counts"]["foreign"], 50);
+    let shown: Vec<&Value> = rows(&run["foreign"]["rows"]).collect();
+    assert_eq!(shown.len(), 20, "the first of them");
+
+    let mut all = std::collections::BTreeSet::new();
+    let mut cursor = String::new();
+    loop {
+        let path = format!("/organizations/birch/foreign?limit=20{cursor}");
+        let page = bridge.admin(&path).await.body;
+        assert_eq!(page["count"], 50);
+        for row in rows(&page["items"]) {
+            assert_eq!(row["status"], "active", "{row}");
+            assert!(row["cliq_user_id"].is_string() && row["first_seen_at"].is_string(), "{row}");
+            all.insert(row["email"].as_str().unwrap().to_owned());
+        }
+        let Some(next) = page["next_cursor"].as_str() else { break };
+        cursor = format!("&cursor={next}");
+    }
+    let odd = |number: &u32| number % 2 == 1;
+    let foreign = (0..100).filter(odd).map(|number| format!("f{number}@foreign.example"));
+    assert_eq!(all, foreign.collect());
+
+    // One goes, and one comes into CRM: the list follows, and nobody is written to.
+    bridge.by_hand("birch", "f1@foreign.example", "remove").await;
+    bridge.add("birch", "f3@foreign.example").await;
+    let run = bridge.run_birch().await;
+    assert_eq!(run["foreign"]["count"], 48, "{run}");
+    assert_eq!(bridge.list("/organizations/birch/foreign").await, (48, 48));
+    assert_eq!(bridge.admin("/organizations/oak/foreign").await.status, 404);
+    assert!(bridge.journal().await.effects().is_empty());
+    bridge.finish_with_leftovers("rows of others are in no ledger").await;
+}
+
+#[tokio::test]
+async fn a_snapshot_has_an_id_that_stands_in_the_plan_and_in_the_run() {
+    let bridge = Setup::demo().start().await;
+    let bo = bridge.add("birch", BO).await;
+    let ids = |shown: &Value| -> [String; 2] {
+        ["crm", "cliq"].map(|side| {
+            let id = shown["snapshot"][side]["id"].as_str();
+            id.unwrap_or_else(|| panic!("{side}: {shown}")).to_owned()
+        })
+    };
+    let content = |id: &String| id.rsplit('-').next().unwrap().to_owned();
+    let plan = bridge.plan().await;
+    assert_eq!(ids(&plan), ids(&bridge.plan().await), "one moment, one world");
+    let run = bridge.run_birch().await;
+    let kept = bridge.admin("/runs/run-1/plan").await.body;
+    assert_eq!(ids(&run), ids(&kept));
+    assert_eq!(ids(&run).map(|id| content(&id)), ids(&plan).map(|id| content(&id)), "read alike");
+    bridge.clock.advance(HOUR);
+    let later = ids(&bridge.plan().await);
+    assert_ne!(later, ids(&run), "another moment");
+    assert_eq!(content(&later[0]), content(&ids(&run)[0]), "CRM shows the same");
+    assert_ne!(content(&later[1]), content(&ids(&run)[1]), "Cliq shows Bo");
+    bridge.patch(&format!("/organizations/birch/crm-users/{bo}"), &json!({ "email": EVE })).await;
+    assert_ne!(content(&ids(&bridge.plan().await)[0]), content(&later[0]));
+    bridge.patch(&format!("/organizations/birch/crm-users/{bo}"), &json!({ "email": BO })).await;
+    bridge.finish().await;
+}
+
+#[tokio::test]
+async fn every_line_of_a_large_plan_can_be_seen_before_it_is_approved() {
+    const PEOPLE: usize = 5_300;
+    let crowd = population("birch", 10_000, PEOPLE, None).leak();
+    let setup = Setup::demo().with("birch", "first_run = \"plan\"").people(crowd);
+    let bridge = setup.start().await;
+    let planned = bridge.plan().await;
+    assert_eq!(rows(&planned["held"]).count(), PEOPLE, "a dry run shows all of it");
+    let run = bridge.run_birch().await;
+    assert_eq!((&run["state"], &run["checksum"]), (&json!("held"), &planned["checksum"]));
+
+    let first = bridge.admin("/runs/run-1/plan").await.body;
+    assert_eq!(rows(&first["held"]).count(), 5_000);
+    assert_eq!(first["checksum"], planned["checksum"]);
+    let (mut lines, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let path = format!("/runs/run-1/plan?limit=1700{cursor}");
+        let page = bridge.admin(&path).await.body;
+        lines.extend(rows(&page["held"]).cloned());
+        let Some(next) = page["next_cursor"].as_str() else { break };
+        cursor = format!("&cursor={next}");
+    }
+    assert_eq!(Value::from(lines), planned["held"]);
+    for wrong in ["limit=0", "limit=5001", "cursor=x!"] {
+        let path = format!("/runs/run-1/plan?{wrong}");
+        assert_eq!(bridge.admin(&path).await.status, 400, "{wrong}");
+    }
+    bridge.finish_with_leftovers("nobody approves it").await;
 }

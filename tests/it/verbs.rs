@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::support::harness::rows;
 use super::support::people::{address, crowd};
 use super::support::{Answer, Bridge, Setup};
 
@@ -187,6 +188,9 @@ async fn whoever_was_there_before_the_bridge_is_adopted_before_anything_else() {
     let body = json!({ "organization": "birch" });
     let all = bridge.admin_post("/memberships/adopt", &body).await;
     assert_eq!(all.body["adopted"], 2);
+    let steps = bridge.admin("/audit?actor=bootstrap&limit=200").await.body;
+    let of = |event: &str| rows(&steps["items"]).filter(|step| step["event"] == event).count();
+    assert_eq!((of("adopted_all"), of("adopt")), (1, 4), "each names who ordered it: {steps}");
     assert_eq!(bridge.admin_post("/memberships/adopt", &body).await.body["adopted"], 0);
     let answer = bridge.order("birch", &address(1), "release").await;
     assert_eq!((answer.status, &answer.body["origin"]), (200, &json!("present")));

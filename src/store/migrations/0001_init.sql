@@ -173,6 +173,19 @@ CREATE TABLE strangers (
   PRIMARY KEY (organization, channel, cliq_id)
 ) WITHOUT ROWID;
 
+-- External rows of each organization's Cliq that no ledger row stands for, as the last run over
+-- everybody saw them: listed, never touched. The first ones; `organizations.foreign_count` has them all.
+CREATE TABLE foreigners (
+  id           INTEGER PRIMARY KEY,
+  organization TEXT    NOT NULL,
+  cliq_id      TEXT    NOT NULL,
+  zuid         TEXT,
+  email        TEXT,
+  status       TEXT    NOT NULL,
+  first_at     INTEGER NOT NULL,
+  UNIQUE (organization, cliq_id)
+);
+
 -- Internal rows of each organization's Cliq, as last listed: where people are at home (R3).
 CREATE TABLE internals (
   organization TEXT NOT NULL,
@@ -352,6 +365,8 @@ CREATE TABLE organizations (
   -- Reads that failed since the last good one, and since when.
   failed_reads      INTEGER NOT NULL DEFAULT 0,
   failing_since     INTEGER,
+  -- External rows that no ledger row stands for.
+  foreign_count     INTEGER NOT NULL DEFAULT 0,
   -- When the newest complete listing was begun.
   listed_at         INTEGER,
   -- When the daemon first had the organization in its configuration.
@@ -400,9 +415,11 @@ CREATE TABLE runs (
   counts       TEXT    NOT NULL DEFAULT '{}',
   held         TEXT    NOT NULL DEFAULT '[]',
   error        TEXT,
-  -- The plan's checksum over all of it; its text, cut short, where it has lines; the guard's verdict.
+  -- The plan's checksum over all of its lines; what is shown above them, where it has lines; what was
+  -- read for it; the guard's verdict.
   checksum     TEXT,
   plan         TEXT,
+  read         TEXT,
   guard        TEXT,
   -- Checksum of the settings that the plan was made under, as `organizations.approved_scope`.
   scope        TEXT,
@@ -412,6 +429,14 @@ CREATE TABLE runs (
   free         BLOB,
   approved_at  INTEGER,
   approved_by  TEXT
+);
+
+-- Lines of a run's plan, as shown, so many to a page that one is read fast and all are kept.
+CREATE TABLE plan_pages (
+  run_id INTEGER NOT NULL REFERENCES runs(id) ON DELETE CASCADE,
+  page   INTEGER NOT NULL,
+  lines  TEXT    NOT NULL,
+  PRIMARY KEY (run_id, page)
 );
 CREATE INDEX runs_held ON runs(organization, id) WHERE state = 'held';
 CREATE INDEX runs_open ON runs(state) WHERE state IN ('queued', 'reading', 'applying');

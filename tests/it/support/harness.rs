@@ -67,7 +67,8 @@ impl Bridge {
         let file = setup.write(folder.path(), &urls);
         let config = config::load(&file, None).unwrap_or_else(|problems| panic!("{problems}"));
         let sources = config.sources.clone();
-        let running = app::start(config, clock.clone(), Loops::ByHand).await.unwrap();
+        let started = app::start_within(config, clock.clone(), Loops::ByHand, setup.patience);
+        let running = started.await.unwrap();
         Self {
             clock,
             http: app::client::client().unwrap(),

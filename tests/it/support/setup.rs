@@ -7,7 +7,9 @@ use std::net::TcpListener;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
+use cliqbridge::app::Patience;
 use cliqbridge::sandbox::{Urls, World};
 
 use super::harness::Bridge;
@@ -89,6 +91,7 @@ pub struct Setup {
     tables: &'static str,
     cedar: bool,
     port: u16,
+    pub(super) patience: Patience,
 }
 
 /// Ports of [`Setup::reachable`], below those that Linux gives to whoever asks for any.
@@ -125,6 +128,12 @@ impl Setup {
     /// `public_url` leads to the bridge: for whoever follows a link, or posts to where it was told.
     pub fn reachable(mut self) -> Self {
         self.port = free_port();
+        self
+    }
+
+    /// The outside may take so long, in real time.
+    pub fn patience(mut self, time: Duration) -> Self {
+        self.patience = Patience { call: time, letter: time };
         self
     }
 

@@ -14,6 +14,9 @@ use super::super::support::people::address;
 
 const DAY: Duration = Duration::from_hours(24);
 
+/// How long a call may hang: far more than an answer takes here, and what a pair with one costs.
+const PATIENCE: Duration = Duration::from_secs(4);
+
 /// People in CRM and in Cliq when the story begins: two pages of one, three of the other.
 const PEOPLE: usize = 300;
 
@@ -106,6 +109,7 @@ pub async fn begin() -> Bridge {
         .with("acme", "channels = [{ channel = \"ext\", when = { profile = [\"Guide\"] } }]")
         .with("guard", "max_removals = 20\nmax_percent = 20")
         .with("invitations", "reminders = 0")
+        .patience(PATIENCE)
         .start()
         .await;
     bridge.adopted("acme").await;

@@ -35,8 +35,13 @@ pub struct Zoho {
 impl Zoho {
     /// In this process: it survives the daemons.
     pub async fn start() -> Self {
+        Self::start_with("").await
+    }
+
+    /// With more tables in its world.
+    pub async fn start_with(tables: &str) -> Self {
         let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
-        let world = World::parse(&world()).unwrap();
+        let world = World::parse(&(world() + tables)).unwrap();
         let options = Options { listen: loopback, smtp: loopback, world };
         let sandbox = sandbox::start(options, Arc::new(SystemClock)).await.unwrap();
         let urls = serde_json::to_value(sandbox.urls()).unwrap();
