@@ -257,7 +257,8 @@ impl Engine {
                          configuration: check `cliq_plan` of this organization and restart."
                     ),
                 };
-                self.tell_admins(tx, organization, &notice, cause, now)
+                // Several events may tell of one change.
+                self.tell_once(tx, organization, ("cliq plan", &detail), &notice, now)
             }
         }
     }
@@ -272,7 +273,6 @@ impl Engine {
     ) -> Result<(), StoreError> {
         let delivery = booking.delivery;
         tracing::warn!(source, %delivery, why, "a verified delivery names no organization of ours");
-        let cause = Cause { delivery: Some(delivery), run: None };
         let notice = Notice {
             title: format!("A webhook of {source} names no organization of ours"),
             body: format!(
@@ -280,7 +280,8 @@ impl Engine {
                  organizations, check `crm_org`, `billing` or the source's `organization`."
             ),
         };
-        self.tell_admins(tx, &OrgId::new(""), &notice, cause, booking.now)
+        let matter = format!("lost webhooks {source}: {why}");
+        self.tell_once(tx, &OrgId::new(""), (&matter, ""), &notice, booking.now)
     }
 
     pub(super) fn route(&self, source: &str, event: &Event) -> Vec<Routed> {

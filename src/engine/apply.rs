@@ -4,11 +4,12 @@ use super::facts::Sides;
 use super::flap::hold_flapping;
 use super::guard::Bounds;
 use super::people::Sight;
+use super::tell::named;
 use super::subscription::access_for;
 use super::{Engine, Host};
 use crate::domain::letter::Notice;
 use crate::domain::membership::{Membership, State};
-use crate::domain::{CrmUser, CrmUserId, Lane, Operation, OrgId, PortalVerb, Standing, Timestamp};
+use crate::domain::{CrmUser, CrmUserId, Lane, Operation, PortalVerb, Standing, Timestamp};
 use crate::logic::plan::{
     Decision, Facts, Matched, Step, Verdict, is_claimed, matching, of_ledger, plan_one,
 };
@@ -78,7 +79,7 @@ impl Engine {
             self.note_sight(tx, look, sight, row.as_ref(), &decision.verdict)?;
         }
         self.tell_of(tx, look, &decision.verdict)?;
-        note_by_hand(look, known.as_ref(), row.as_ref(), &decision.verdict, bounds);
+        note_by_hand(known.as_ref(), row.as_ref(), &decision.verdict, bounds);
         self.take_steps(tx, look, &decision, row.as_mut())?;
         self.settle_guests(tx, look, row.as_ref(), &decision.verdict, bounds)?;
         Ok(decision.verdict)
@@ -237,45 +238,6 @@ impl Engine {
         tracing::warn!(organization = %look.host.id(), crm_user = %look.user, "conflict");
         self.tell_admins(tx, look.host.id(), &notice, look.cause, look.now)
     }
-
-    /// Queues a notice to the administrators: by mail, and in the admin channel where one is set.
-    /// The same title is not repeated within a day.
-    pub(super) fn tell_admins(
-        &self,
-        tx: &Tx<'_>,
-        organization: &OrgId,
-        notice: &Notice,
-        cause: Cause,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        const QUIET: std::time::Duration = std::time::Duration::from_hours(24);
-        if outbox::told_since(tx, organization, &notice.title, now - QUIET)? {
-            return Ok(());
-        }
-        let mails = self
-            .inner
-            .settings
-            .admins
-            .iter()
-            .map(|admin| Operation::AdminMail(admin.clone(), notice.clone()));
-        let post = self
-            .host(organization)
-            .filter(|host| host.settings.bot.is_some() && host.settings.admin_channel.is_some())
-            .map(|_| Operation::AdminPost(notice.clone()));
-        for operation in mails.chain(post) {
-            let new = NewAction {
-                organization,
-                membership: None,
-                operation,
-                reason: &notice.title,
-                cause,
-                wish: Wish::Planned,
-                not_before: now,
-            };
-            outbox::put(tx, &new, now)?;
-        }
-        Ok(())
-    }
 }
 
 /// Records what changed.
@@ -335,7 +297,6 @@ fn hold(known: Option<&Membership>, decision: &mut Decision) {
 
 /// Notes what only an administrator can do, once per state change; told with the bounds.
 fn note_by_hand(
-    look: &Look<'_>,
     before: Option<&Membership>,
     after: Option<&Membership>,
     verdict: &Verdict,
@@ -349,7 +310,7 @@ fn note_by_hand(
         Verdict::RestrictByHand if !suspected => "block",
         _ => return,
     };
-    bounds.by_hand.push(format!("{what} CRM user {} ({})", look.user, row.id));
+    bounds.by_hand.push(format!("{what} {}", named(row)));
 }
 
 /// Whether there is news of the person that is newer than what was read: another look at them, a

@@ -4,6 +4,7 @@
 
 use std::fmt::Write as _;
 
+use super::tell::named;
 use super::{Engine, Host, Step};
 use crate::domain::letter::Notice;
 use crate::domain::membership::{Membership, State};
@@ -129,7 +130,7 @@ impl Engine {
                 _ => "is invited and has not joined",
             };
             // Writing into a string cannot fail.
-            let _ = writeln!(body, "{} (CRM user {}) {what}", row.id, row.crm_user_id);
+            let _ = writeln!(body, "{} {what}", named(row));
         }
         if people.len() > NAMED_MAX {
             let _ = writeln!(body, "and {} more", people.len() - NAMED_MAX);

@@ -44,6 +44,7 @@ mod scope;
 mod status;
 mod steps;
 mod subscription;
+mod tell;
 pub mod tokens;
 mod verbs;
 

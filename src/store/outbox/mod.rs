@@ -15,7 +15,7 @@ pub use batch::{
     Batch, claim_batch, delay_batch, drop_batch, next_batch, next_batch_due, withdraw_guest,
 };
 pub use counts::{
-    Tally, done_by_run, in_flight, letters_since, moved_since, tally, told_since, waiting, waits,
+    Tally, done_by_run, in_flight, letters_since, moved_since, tally, waiting, waits,
     waits_for_guest, waits_to,
 };
 pub use look::{Filter, Line, Retry, list, retry};
