@@ -6,8 +6,7 @@ use super::guard::Bounds;
 use super::people::Sight;
 use super::tell::named;
 use super::subscription::access_for;
-use super::{Engine, Host};
-use crate::domain::letter::Notice;
+use super::{Engine, Host, pairs};
 use crate::domain::membership::{Membership, State};
 use crate::domain::{CrmUser, CrmUserId, Lane, Operation, PortalVerb, Standing, Timestamp};
 use crate::logic::plan::{
@@ -149,7 +148,6 @@ impl Engine {
     /// What the administrators have to know of a decision.
     fn tell_of(&self, tx: &Tx<'_>, look: &Look<'_>, verdict: &Verdict) -> Result<(), StoreError> {
         match verdict {
-            Verdict::Conflict => self.tell_conflict(tx, look),
             Verdict::Flapping => self.tell_flapping(tx, look),
             Verdict::DowngradedByHand => self.tell_restrict_by_hand(tx, look.host, look.now),
             _ => Ok(()),
@@ -165,15 +163,9 @@ impl Engine {
         let (host, sides) = (look.host, look.sides);
         let user = sides.roster.get(look.user);
         let mut known = ledger::by_user(tx, host.id(), look.user)?;
-        let mut rival = sides.doubles.contains(look.user);
-        let same = user.map(|user| sames(tx, host, sides, user, known.as_ref())).transpose()?;
-        for other in same.unwrap_or_default() {
-            match relation(sides, &other) {
-                Relation::Rival => rival = true,
-                Relation::Predecessor if known.is_none() => known = Some(other),
-                Relation::Predecessor => {}
-            }
-        }
+        let others = user.map(|user| pairs::others(tx, look, user, known.as_ref())).transpose()?;
+        let (same_here, predecessor) = others.unwrap_or_default();
+        known = known.or(predecessor);
         let org = orgs::state(tx, host.id())?;
         let was_there_before =
             org.first_snapshot_at.is_none() || orgs::in_baseline(tx, host.id(), look.user)?;
@@ -193,7 +185,11 @@ impl Engine {
             }
             _ => false,
         };
-        let sight = self.sight_of(tx, host.id(), user, known.as_ref())?;
+        let rival = !same_here.is_empty();
+        let mut sight = self.sight_of(tx, host.id(), user, known.as_ref())?;
+        if let Some(sight) = &mut sight {
+            sight.same_here = same_here;
+        }
         let home = sight.as_ref().map(Sight::verdict).unwrap_or_default();
         let facts = Facts {
             crm: user,
@@ -223,20 +219,6 @@ impl Engine {
     ) -> Result<bool, StoreError> {
         let Some(row) = known else { return Ok(false) };
         ledger::counts_as_invited(tx, row.id, now - self.inner.settings.limits.window)
-    }
-
-    fn tell_conflict(&self, tx: &Tx<'_>, look: &Look<'_>) -> Result<(), StoreError> {
-        let notice = Notice {
-            title: format!("Two rows claim to be one person in {}", look.host.id()),
-            body: format!(
-                "CRM user {} and another row share an account or an address, or Cliq shows the \
-                 address with another account. Nothing is done for either until one of them is \
-                 gone; then resync the organization. Further ones of today are in the log.",
-                look.user
-            ),
-        };
-        tracing::warn!(organization = %look.host.id(), crm_user = %look.user, "conflict");
-        self.tell_admins(tx, look.host.id(), &notice, look.cause, look.now)
     }
 }
 
@@ -365,14 +347,14 @@ pub(super) fn sames(
     ledger::namesakes(tx, host.id(), &user.id, marks)
 }
 
-enum Relation {
+pub(super) enum Relation {
     /// Both are active at once: a conflict.
     Rival,
     /// The other row is gone; the new CRM user takes its membership over (Z14).
     Predecessor,
 }
 
-fn relation(sides: &Sides, other: &Membership) -> Relation {
+pub(super) fn relation(sides: &Sides, other: &Membership) -> Relation {
     let gone = if sides.complete {
         sides.roster.get(&other.crm_user_id).is_none_or(|row| row.standing != Standing::Active)
     } else {

@@ -419,22 +419,18 @@ fn note_needless(
 }
 
 impl Engine {
-    /// The host whose bot can reach the address: the home's first, else the inviting one's.
-    pub(super) fn bots_for<'a>(
-        &'a self,
-        host: &'a Host,
-        email: &crate::domain::Email,
-    ) -> Vec<(&'a Host, &'a str)> {
-        let homes = self.inner.hosts.values().filter(|other| other.is_home_of(email));
-        homes
-            .chain(std::iter::once(host))
-            .filter_map(|host| Some((host, host.settings.bot.as_deref()?)))
-            .collect()
-    }
-
-    /// Whether any bot could reach the address.
-    pub(super) fn has_a_bot_for(&self, host: &Host, email: &crate::domain::Email) -> bool {
-        !self.bots_for(host, email).is_empty()
+    /// The organizations whose bot can reach the person: the home first, wherever that is known to be,
+    /// else the inviting one.
+    pub(super) fn bots_for(
+        &self,
+        tx: &Tx<'_>,
+        row: &Membership,
+    ) -> Result<Vec<OrgId>, StoreError> {
+        let inviting = &row.organization;
+        let sight = self.sight(tx, Some(inviting), row.zuid.as_ref(), &row.email)?;
+        let home = sight.home.organization().filter(|home| *home != inviting);
+        let has_one = |id: &&OrgId| self.host(id).is_some_and(|host| host.settings.bot.is_some());
+        Ok(home.into_iter().chain([inviting]).filter(has_one).cloned().collect())
     }
 
     /// Wakes whoever works for the organization.

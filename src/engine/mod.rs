@@ -31,6 +31,7 @@ mod licences;
 mod metrics;
 mod notices;
 mod outlook;
+mod pairs;
 mod pause;
 mod people;
 mod people_views;

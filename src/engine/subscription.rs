@@ -115,7 +115,8 @@ impl Engine {
         let known = plans::of(tx, organization)?;
         let details = Details { paid: org.paid, paid_type: org.paid_type.as_deref() };
         let first = known.first_paid_type.as_deref();
-        let said = access::read(details, &host.settings.crmplus_paid_types, first);
+        let types = &host.settings.crmplus_paid_types;
+        let said = access::read(details, types, first, known.subscription);
         let reading = Reading {
             paid_type: details.paid_type,
             licences: org.licences,
