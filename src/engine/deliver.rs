@@ -9,7 +9,7 @@ use crate::domain::letter::{Kind, Notice};
 use crate::domain::membership::{Membership, Origin, State};
 use crate::domain::{
     Action, Class, CliqUser, Failure, HintKind, MembershipId, Operation, OrgId, PortalVerb,
-    Standing, Timestamp,
+    Timestamp,
 };
 use crate::logic::plan::classify;
 use crate::store::audit::{self, Entry};
@@ -189,8 +189,8 @@ impl Engine {
         row: &Membership,
         guarded: bool,
     ) -> Result<Result<CliqUser, &'static str>, CallError> {
-        if guarded && self.is_active(host, row).await? {
-            return Ok(Err("CRM lists the person as active again"));
+        if guarded && self.is_meant(host, row).await? {
+            return Ok(Err("CRM lists the person as active again, and the scope means them"));
         }
         let mut found = None;
         if let Some(id) = &row.cliq_id {
@@ -210,10 +210,10 @@ impl Engine {
         })
     }
 
-    /// Whether CRM lists the person as active at this moment.
-    async fn is_active(&self, host: &Host, row: &Membership) -> Result<bool, CallError> {
+    /// Whether CRM lists the person as active at this moment, and the scope means them.
+    async fn is_meant(&self, host: &Host, row: &Membership) -> Result<bool, CallError> {
         let user = host.crm.user(&row.crm_user_id).await?;
-        Ok(user.is_some_and(|user| user.standing == Standing::Active))
+        Ok(user.is_some_and(|user| host.policy.means(&user)))
     }
 
     async fn book(&self, action: Action, effect: Effect) -> Result<(), StoreError> {
