@@ -421,11 +421,7 @@ fn note_needless(
 impl Engine {
     /// The organizations whose bot can reach the person: the home first, wherever that is known to be,
     /// else the inviting one.
-    pub(super) fn bots_for(
-        &self,
-        tx: &Tx<'_>,
-        row: &Membership,
-    ) -> Result<Vec<OrgId>, StoreError> {
+    pub(super) fn bots_for(&self, tx: &Tx<'_>, row: &Membership) -> Result<Vec<OrgId>, StoreError> {
         let inviting = &row.organization;
         let sight = self.sight(tx, Some(inviting), row.zuid.as_ref(), &row.email)?;
         let home = sight.home.organization().filter(|home| *home != inviting);

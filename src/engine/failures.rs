@@ -134,9 +134,10 @@ impl Engine {
         };
         let more = Notice {
             title: format!("More letters of {organization} were refused"),
-            body: "They are invited and were not told. Who: `GET /api/v1/actions?state=parked`, or \
+            body:
+                "They are invited and were not told. Who: `GET /api/v1/actions?state=parked`, or \
                    the audit (letter_refused)."
-                .to_owned(),
+                    .to_owned(),
         };
         self.tell_each(tx, organization, "letters refused", (&notice, &more), now)
     }

@@ -6,9 +6,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::guard::{
-    HELD, HELD_INVITATIONS, HELD_REMOVALS, HELD_VANISHING, in_words, told_of,
-};
+use super::guard::{HELD, HELD_INVITATIONS, HELD_REMOVALS, HELD_VANISHING, in_words, told_of};
 use super::{Engine, Host, plan_views};
 use crate::domain::letter::Notice;
 use crate::domain::plan::{Hold, Line, Plan};
@@ -72,9 +70,8 @@ impl Engine {
         let organization = host.id().clone();
         let id = organization.clone();
         let known = self.inner.store.read(move |tx| {
-            ALL.iter().try_fold(false, |known, what| {
-                Ok(known || told::last(tx, &id, what)?.is_some())
-            })
+            ALL.iter()
+                .try_fold(false, |known, what| Ok(known || told::last(tx, &id, what)?.is_some()))
         });
         if !known.await? {
             return Ok(());

@@ -153,8 +153,7 @@ impl Engine {
         if without.len() <= before {
             return Ok(());
         }
-        let named: Vec<String> =
-            without.iter().take(NAMED_MAX).map(named).collect();
+        let named: Vec<String> = without.iter().take(NAMED_MAX).map(named).collect();
         let more = if without.len() > NAMED_MAX { ", …" } else { "" };
         let seats = host.settings.cliq_licences.map_or_else(
             || "The portal says that no seat is left.".to_owned(),

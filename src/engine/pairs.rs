@@ -79,11 +79,7 @@ fn listed(look: &Look<'_>, user: &CrmUser) -> Vec<Rival> {
             let account = user.zuid.as_ref().filter(|zuid| other.zuid.as_ref() == Some(zuid));
             let address = user.email.as_ref().map(|email| email.as_str());
             let shared = account.map(|zuid| zuid.as_str()).or(address).unwrap_or_default();
-            rivals.push(Rival {
-                user: other.id.clone(),
-                shared: shared.to_owned(),
-                listed: true,
-            });
+            rivals.push(Rival { user: other.id.clone(), shared: shared.to_owned(), listed: true });
         }
     }
     rivals
@@ -95,9 +91,10 @@ fn shared(user: &CrmUser, other: &Membership) -> String {
         return account.to_string();
     }
     let addresses = [Some(&other.email), other.invited_as.as_ref()];
-    if let Some(address) = addresses.into_iter().flatten().find(|one| user.email.as_ref() == Some(one))
+    if let Some(address) =
+        addresses.into_iter().flatten().find(|one| user.email.as_ref() == Some(one))
     {
-        return address.to_string();
+        return address.as_str().to_owned();
     }
     other.cliq_id.as_ref().map(ToString::to_string).unwrap_or_default()
 }
@@ -111,7 +108,8 @@ fn remembered(
 ) -> Result<Vec<Rival>, StoreError> {
     let me = people::party(host.id(), &user.id);
     let has = |shared: &str| {
-        let now = [user.zuid.as_ref().map(|zuid| zuid.as_str()), user.email.as_ref().map(|e| e.as_str())];
+        let now =
+            [user.zuid.as_ref().map(|zuid| zuid.as_str()), user.email.as_ref().map(|e| e.as_str())];
         let before = known.map(|row| {
             [
                 row.zuid.as_ref().map(|zuid| zuid.as_str()),
@@ -151,7 +149,7 @@ pub(super) fn found(look: &Look<'_>, sight: &Sight, verdict: &Verdict) -> Vec<Fo
         }
     }
     if all.is_empty() {
-        let other = format!("<{}>", sight.who.email);
+        let other = format!("<{}>", sight.who.email.as_str());
         let conflict = Conflict { kind: ACCOUNT.to_owned(), one: me, other };
         all.push(Found { conflict, shared: None, sure: true });
     }
@@ -197,7 +195,10 @@ pub(super) fn notice(
     body.push_str("Mend it in CRM Plus (Admin panel, Users); then resync the organization.");
     let organization = look.host.id();
     let title = if conflict.kind == PAIR {
-        format!("Two CRM users of {organization} are one person: {} and {}", conflict.one, conflict.other)
+        format!(
+            "Two CRM users of {organization} are one person: {} and {}",
+            conflict.one, conflict.other
+        )
     } else {
         format!("{} of {organization} has another account in Cliq", conflict.one)
     };

@@ -102,8 +102,8 @@ impl Engine {
 pub(super) fn named(row: &Membership) -> String {
     let name = format!("{} {}", row.first_name, row.last_name);
     let who = match name.trim() {
-        "" => row.email.to_string(),
-        name => format!("{name} <{}>", row.email),
+        "" => row.email.as_str().to_owned(),
+        name => format!("{name} <{}>", row.email.as_str()),
     };
     format!("{who} (CRM user {}, {})", row.crm_user_id, row.id)
 }
