@@ -14,7 +14,7 @@ use crate::domain::{Lane, MembershipId, OrgId, Timestamp};
 use crate::logic::invitation::{self, Due};
 use crate::store::audit::{self, Entry};
 use crate::store::outbox::{self, Cause};
-use crate::store::{StoreError, Tx, ledger, orgs};
+use crate::store::{StoreError, Tx, joins, ledger, orgs};
 
 /// People looked at in one transaction.
 const PEOPLE_PER_TRANSACTION: usize = 200;
@@ -97,7 +97,7 @@ impl Engine {
         let Some((_, Due::Remind(_))) = next.filter(|(at, _)| *at <= now) else {
             return Ok(next);
         };
-        if self.dispute(tx, row)?.is_none() {
+        if self.dispute(tx, row)?.is_none() && !joins::is_suppressed(tx, &row.email)? {
             return Ok(next);
         }
         let quiet = Membership { reminded: timing.reminders, ..row.clone() };

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 
 use super::deliver::Effect;
+use super::letters::UNSUBSCRIBED;
 use super::{Engine, Host};
 use crate::domain::budget::Group;
 use crate::domain::letter::{Invitation, Notice};
@@ -59,6 +60,9 @@ impl Engine {
         let Some(row) = row.filter(|row| row.state == State::Invited) else {
             return Ok(Ok(Effect::Needless("the person is not waiting for it any more")));
         };
+        if self.is_suppressed(&email).await? {
+            return Ok(Ok(Effect::Needless(UNSUBSCRIBED)));
+        }
         if let Some(later) = self.not_now(&row).await? {
             return Ok(Err(later));
         }

@@ -191,6 +191,7 @@ async fn g9_a_letter_that_waits_when_the_conflict_begins_waits_on() {
     bridge.resync(json!({ "organization": "birch" })).await;
     bridge.wait_for(HOUR * 2).await;
     assert_eq!(bridge.mails(BO).await.len(), 1, "the letter was not lost");
+    bridge.settle().await;
     bridge.finish().await;
 }
 
@@ -211,6 +212,7 @@ async fn g12_a_quarantined_organization_reminds_and_expires_nobody() {
     bridge.run_over("birch").await;
     bridge.wait_for(HOUR).await;
     assert_eq!(bridge.membership("birch", BO).await["state"], "expired");
+    bridge.settle().await;
     bridge.finish().await;
 }
 
@@ -308,4 +310,30 @@ async fn g5_the_cooldown_can_be_set() {
     bridge.settle().await;
     assert_eq!(bridge.mails(BO).await.len(), removed + 1, "an hour is over");
     bridge.finish_with_leftovers("the invitation is open").await;
+}
+
+#[tokio::test]
+async fn one_click_ends_the_reminders_and_leaves_the_invitation_open() {
+    let bridge = Setup::demo().start().await;
+    bridge.added("birch", BO).await;
+    bridge.wait_for(DAY * 2 + HOUR).await;
+    let mails = bridge.mails(BO).await;
+    let [first, reminder] = mails.as_slice() else { panic!("{mails:?}") };
+    assert!(first.0["headers"].get("list-unsubscribe").is_none(), "the first is asked for");
+    assert_eq!(reminder.header("list-unsubscribe-post"), "List-Unsubscribe=One-Click");
+    let link = reminder.header("list-unsubscribe").trim_matches(['<', '>']).to_owned();
+    let token = link.rsplit('/').next().unwrap();
+    let url = format!("{}/join/{token}", bridge.public());
+    for _ in 0..2 {
+        let click = reqwest::Client::new()
+            .post(&url)
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body("List-Unsubscribe=One-Click");
+        assert_eq!(click.send().await.unwrap().status(), 200);
+    }
+    bridge.wait_for(DAY * 3).await;
+    assert_eq!(bridge.mails(BO).await.len(), 2, "no more of them");
+    assert_eq!(bridge.state(BO).await, "invited");
+    assert_eq!(bridge.steps("birch", BO, "unsubscribed").await, 1);
+    bridge.finish().await;
 }

@@ -217,6 +217,12 @@ CREATE TABLE joins (
   created_at    INTEGER NOT NULL
 ) WITHOUT ROWID;
 
+-- Addresses that asked for no more letters.
+CREATE TABLE suppressed (
+  email TEXT    PRIMARY KEY,
+  since INTEGER NOT NULL
+) WITHOUT ROWID;
+
 -- Up to when the ticks of each scheduled job of each organization (or of all, '') had their turn.
 CREATE TABLE ticks (
   organization TEXT    NOT NULL,
