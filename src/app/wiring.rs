@@ -21,10 +21,6 @@ use crate::zoho::{
     Account, Gate, Http, Record, RecordError, Recorder, Remembered, cliq, crm, portal,
 };
 
-/// Least time between a removal and a fresh invitation of the same person (G5; design section 11,
-/// "States").
-const READD_COOLDOWN: Duration = Duration::from_hours(24);
-
 /// Seconds of a day, for `store.keep_days`.
 const DAY: Duration = Duration::from_hours(24);
 
@@ -57,6 +53,7 @@ pub(super) async fn engine(
             reminders: config.invitations.reminders,
             remind_every: config.invitations.remind_every,
             overdue_after: config.invitations.overdue_after,
+            readd_cooldown: config.invitations.readd_cooldown,
             quiet_hours: config.invitations.quiet_hours,
             time_zone: config.schedule.time_zone,
         },
@@ -129,7 +126,7 @@ fn host(
             grace: config.guard.grace,
             remove_after: config.guard.remove_after,
             expire_after: config.invitations.expire_after,
-            readd_cooldown: READD_COOLDOWN,
+            readd_cooldown: config.invitations.readd_cooldown,
         },
         crm: crm::Client::new(Arc::clone(&account), &organization.zoho),
         cliq: cliq::Client::new(Arc::clone(&account), &organization.zoho),

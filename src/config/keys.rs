@@ -109,6 +109,7 @@ pub(super) const INVITATIONS: &[&str] = &[
     "reminders",
     "remind_every",
     "overdue_after",
+    "readd_cooldown",
     "quiet_hours",
     "join_url",
 ];

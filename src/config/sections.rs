@@ -278,6 +278,9 @@ pub struct Invitations {
     pub remind_every: Duration,
     /// `overdue_after`
     pub overdue_after: Duration,
+    /// `readd_cooldown`: least time between a removal and a fresh invitation of the same person, to the
+    /// organization or to a channel (G5)
+    pub readd_cooldown: Duration,
     /// `quiet_hours`, as minutes after midnight
     pub quiet_hours: Option<(u32, u32)>,
     /// `join_url`; `None` is the organization's Cliq

@@ -59,6 +59,11 @@ pub(super) fn read_invitations(section: &Section<'_>) -> Invitations {
         reminders: section.or("reminders", 2, leaf::number(0..=REMINDERS_MAX)),
         remind_every: duration("remind_every", 2),
         overdue_after: duration("overdue_after", 1),
+        readd_cooldown: section.or(
+            "readd_cooldown",
+            DAY,
+            leaf::duration(Duration::ZERO..=DURATION_MAX),
+        ),
         quiet_hours: section.optional("quiet_hours", quiet_hours),
         join_url: section.optional("join_url", web_url),
     }

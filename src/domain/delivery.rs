@@ -39,8 +39,10 @@ pub enum Subject {
     },
     /// The organization's CRM Plus subscription, with the state that the event proves.
     Subscription {
-        /// The new state, or `None` when the event does not tell (a renewal of an unknown plan).
+        /// The new state; unknown when the event does not tell.
         state: Subscription,
+        /// What the plan is called now, where the state alone does not tell.
+        named: Option<String>,
         /// The event's own words, for the audit row.
         detail: String,
     },

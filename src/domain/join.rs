@@ -34,6 +34,8 @@ pub enum JoinAnswer {
     Join,
     /// Ends the invitation (G3).
     Decline,
+    /// Leaves the invitation open, and wants no more letters about any (RFC 8058).
+    Unsubscribe,
 }
 
 /// What came of an answer.
@@ -46,6 +48,8 @@ pub enum JoinOutcome {
         /// The language tag of the invitation; may be empty.
         language: String,
     },
+    /// No more letters go to the address.
+    Unsubscribed,
     /// The invitation does not wait for an answer (any more).
     Gone(JoinView),
 }

@@ -20,8 +20,8 @@ pub struct Letter {
     pub message_key: String,
     /// The `Date` header: when the letter was queued.
     pub date: Timestamp,
-    /// `mailto:` target of `List-Unsubscribe`, on letters where it belongs (reminders, digests).
-    pub unsubscribe: Option<Email>,
+    /// Address of `List-Unsubscribe` (RFC 2369), on reminders: one POST to it is enough (RFC 8058).
+    pub unsubscribe: Option<String>,
     /// `message_key` of the letter that this one follows, for `In-Reply-To` and `References`.
     pub in_reply_to: Option<String>,
 }

@@ -152,6 +152,8 @@ pub struct Timing {
     pub remind_every: Duration,
     /// How long a state may last before the administrators hear of it.
     pub overdue_after: Duration,
+    /// Least time between a removal from a channel and a fresh invitation of the same person to it.
+    pub readd_cooldown: Duration,
     /// No reminder and no notice in these minutes after midnight, from and until; the second may be
     /// the next day's.
     pub quiet_hours: Option<(u32, u32)>,

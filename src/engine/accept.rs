@@ -8,6 +8,7 @@ use super::{Desk, Engine};
 use crate::domain::delivery::OrgRef;
 use crate::domain::letter::Notice;
 use crate::domain::{DeliveryId, DeliveryStatus, Hint, OrgId, Subject, Subscription, Timestamp};
+use crate::logic::access;
 use crate::logic::event::Event;
 use crate::store::inbox::{self, NewDelivery, Rejected, Stored};
 use crate::store::outbox::Cause;
@@ -237,14 +238,24 @@ impl Engine {
                 hints::put(tx, organization, &id, kind, Some(delivery), now)
             }
             Subject::Everybody => watches::ask_listing(tx, organization, now),
-            // An event that does not tell the new plan leaves what is known alone.
-            Subject::Subscription { state: Subscription::Unknown, .. } => Ok(()),
-            Subject::Subscription { state, detail } => {
+            Subject::Subscription { state, named, detail } => {
+                let Some(host) = self.host(organization) else { return Ok(()) };
+                let state = match named {
+                    Some(name) if state == Subscription::Unknown => {
+                        let types = &host.settings.crmplus_paid_types;
+                        let known = plans::of(tx, organization)?;
+                        access::by_name(&name, types, known.first_paid_type.as_deref())
+                    }
+                    _ => state,
+                };
+                if state == Subscription::Unknown {
+                    // An event that does not tell the new plan leaves what is known alone; CRM tells.
+                    return plans::ask_reading(tx, organization);
+                }
                 let before = plans::set_subscription(tx, organization, state, event_time)?;
                 let Some(before) = before.filter(|before| *before != state) else {
                     return Ok(());
                 };
-                let Some(host) = self.host(organization) else { return Ok(()) };
                 let (at, detail) = (event_time, detail.as_str());
                 let change = PlanChange { before, after: state, at, detail, cause };
                 self.book_plan_change(tx, host, &change, true, now)
@@ -257,7 +268,8 @@ impl Engine {
                          configuration: check `cliq_plan` of this organization and restart."
                     ),
                 };
-                self.tell_admins(tx, organization, &notice, cause, now)
+                // Several events may tell of one change.
+                self.tell_once(tx, organization, ("cliq plan", &detail), &notice, now)
             }
         }
     }
@@ -272,7 +284,6 @@ impl Engine {
     ) -> Result<(), StoreError> {
         let delivery = booking.delivery;
         tracing::warn!(source, %delivery, why, "a verified delivery names no organization of ours");
-        let cause = Cause { delivery: Some(delivery), run: None };
         let notice = Notice {
             title: format!("A webhook of {source} names no organization of ours"),
             body: format!(
@@ -280,7 +291,8 @@ impl Engine {
                  organizations, check `crm_org`, `billing` or the source's `organization`."
             ),
         };
-        self.tell_admins(tx, &OrgId::new(""), &notice, cause, booking.now)
+        let matter = format!("lost webhooks {source}: {why}");
+        self.tell_once(tx, &OrgId::new(""), (&matter, ""), &notice, booking.now)
     }
 
     pub(super) fn route(&self, source: &str, event: &Event) -> Vec<Routed> {

@@ -5,10 +5,10 @@ use super::flap::hold_flapping;
 use super::guard::Bounds;
 use super::people::Sight;
 use super::subscription::access_for;
-use super::{Engine, Host};
-use crate::domain::letter::Notice;
+use super::tell::named;
+use super::{Engine, Host, pairs};
 use crate::domain::membership::{Membership, State};
-use crate::domain::{CrmUser, CrmUserId, Lane, Operation, OrgId, PortalVerb, Standing, Timestamp};
+use crate::domain::{CrmUser, CrmUserId, Lane, Operation, PortalVerb, Standing, Timestamp};
 use crate::logic::plan::{
     Decision, Facts, Matched, Step, Verdict, is_claimed, matching, of_ledger, plan_one,
 };
@@ -78,7 +78,7 @@ impl Engine {
             self.note_sight(tx, look, sight, row.as_ref(), &decision.verdict)?;
         }
         self.tell_of(tx, look, &decision.verdict)?;
-        note_by_hand(look, known.as_ref(), row.as_ref(), &decision.verdict, bounds);
+        note_by_hand(known.as_ref(), row.as_ref(), &decision.verdict, bounds);
         self.take_steps(tx, look, &decision, row.as_mut())?;
         self.settle_guests(tx, look, row.as_ref(), &decision.verdict, bounds)?;
         Ok(decision.verdict)
@@ -148,7 +148,6 @@ impl Engine {
     /// What the administrators have to know of a decision.
     fn tell_of(&self, tx: &Tx<'_>, look: &Look<'_>, verdict: &Verdict) -> Result<(), StoreError> {
         match verdict {
-            Verdict::Conflict => self.tell_conflict(tx, look),
             Verdict::Flapping => self.tell_flapping(tx, look),
             Verdict::DowngradedByHand => self.tell_restrict_by_hand(tx, look.host, look.now),
             _ => Ok(()),
@@ -164,15 +163,9 @@ impl Engine {
         let (host, sides) = (look.host, look.sides);
         let user = sides.roster.get(look.user);
         let mut known = ledger::by_user(tx, host.id(), look.user)?;
-        let mut rival = sides.doubles.contains(look.user);
-        let same = user.map(|user| sames(tx, host, sides, user, known.as_ref())).transpose()?;
-        for other in same.unwrap_or_default() {
-            match relation(sides, &other) {
-                Relation::Rival => rival = true,
-                Relation::Predecessor if known.is_none() => known = Some(other),
-                Relation::Predecessor => {}
-            }
-        }
+        let others = user.map(|user| pairs::others(tx, look, user, known.as_ref())).transpose()?;
+        let (same_here, predecessor) = others.unwrap_or_default();
+        known = known.or(predecessor);
         let org = orgs::state(tx, host.id())?;
         let was_there_before =
             org.first_snapshot_at.is_none() || orgs::in_baseline(tx, host.id(), look.user)?;
@@ -192,7 +185,11 @@ impl Engine {
             }
             _ => false,
         };
-        let sight = self.sight_of(tx, host.id(), user, known.as_ref())?;
+        let rival = !same_here.is_empty();
+        let mut sight = self.sight_of(tx, host.id(), user, known.as_ref())?;
+        if let Some(sight) = &mut sight {
+            sight.same_here = same_here;
+        }
         let home = sight.as_ref().map(Sight::verdict).unwrap_or_default();
         let facts = Facts {
             crm: user,
@@ -222,59 +219,6 @@ impl Engine {
     ) -> Result<bool, StoreError> {
         let Some(row) = known else { return Ok(false) };
         ledger::counts_as_invited(tx, row.id, now - self.inner.settings.limits.window)
-    }
-
-    fn tell_conflict(&self, tx: &Tx<'_>, look: &Look<'_>) -> Result<(), StoreError> {
-        let notice = Notice {
-            title: format!("Two rows claim to be one person in {}", look.host.id()),
-            body: format!(
-                "CRM user {} and another row share an account or an address, or Cliq shows the \
-                 address with another account. Nothing is done for either until one of them is \
-                 gone; then resync the organization. Further ones of today are in the log.",
-                look.user
-            ),
-        };
-        tracing::warn!(organization = %look.host.id(), crm_user = %look.user, "conflict");
-        self.tell_admins(tx, look.host.id(), &notice, look.cause, look.now)
-    }
-
-    /// Queues a notice to the administrators: by mail, and in the admin channel where one is set.
-    /// The same title is not repeated within a day.
-    pub(super) fn tell_admins(
-        &self,
-        tx: &Tx<'_>,
-        organization: &OrgId,
-        notice: &Notice,
-        cause: Cause,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        const QUIET: std::time::Duration = std::time::Duration::from_hours(24);
-        if outbox::told_since(tx, organization, &notice.title, now - QUIET)? {
-            return Ok(());
-        }
-        let mails = self
-            .inner
-            .settings
-            .admins
-            .iter()
-            .map(|admin| Operation::AdminMail(admin.clone(), notice.clone()));
-        let post = self
-            .host(organization)
-            .filter(|host| host.settings.bot.is_some() && host.settings.admin_channel.is_some())
-            .map(|_| Operation::AdminPost(notice.clone()));
-        for operation in mails.chain(post) {
-            let new = NewAction {
-                organization,
-                membership: None,
-                operation,
-                reason: &notice.title,
-                cause,
-                wish: Wish::Planned,
-                not_before: now,
-            };
-            outbox::put(tx, &new, now)?;
-        }
-        Ok(())
     }
 }
 
@@ -335,7 +279,6 @@ fn hold(known: Option<&Membership>, decision: &mut Decision) {
 
 /// Notes what only an administrator can do, once per state change; told with the bounds.
 fn note_by_hand(
-    look: &Look<'_>,
     before: Option<&Membership>,
     after: Option<&Membership>,
     verdict: &Verdict,
@@ -349,7 +292,7 @@ fn note_by_hand(
         Verdict::RestrictByHand if !suspected => "block",
         _ => return,
     };
-    bounds.by_hand.push(format!("{what} CRM user {} ({})", look.user, row.id));
+    bounds.by_hand.push(format!("{what} {}", named(row)));
 }
 
 /// Whether there is news of the person that is newer than what was read: another look at them, a
@@ -404,14 +347,14 @@ pub(super) fn sames(
     ledger::namesakes(tx, host.id(), &user.id, marks)
 }
 
-enum Relation {
+pub(super) enum Relation {
     /// Both are active at once: a conflict.
     Rival,
     /// The other row is gone; the new CRM user takes its membership over (Z14).
     Predecessor,
 }
 
-fn relation(sides: &Sides, other: &Membership) -> Relation {
+pub(super) fn relation(sides: &Sides, other: &Membership) -> Relation {
     let gone = if sides.complete {
         sides.roster.get(&other.crm_user_id).is_none_or(|row| row.standing != Standing::Active)
     } else {

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::approvable::NotApproved;
 use super::facts::ReadError;
-use super::held::{HELD, held_rows, noted};
+use super::held::{HELD_PLAN, held_rows, noted};
 use super::outlook::{Closed, Outlook, Reading};
 use super::resync::{PEOPLE_PER_TRANSACTION, Task};
 use super::{Engine, Host};
@@ -175,7 +175,7 @@ impl Engine {
             seated = self.seat_approved(tx, host, &permit, now)?;
             orgs::note_run(tx, organization, now)?;
             self.approve_scope(tx, organization)?;
-            told::note(tx, organization, HELD, "")?;
+            told::end(tx, organization, HELD_PLAN)?;
         }
         let mut plan = permit.plan;
         for line in &mut plan.lines {

@@ -1,17 +1,20 @@
 //! The invitation clock at work: reminders, expiry, and what lasts too long (R9, G3, G4).
 //!
-//! Deliberately absent: calls. Whatever goes out goes through the outbox.
+//! Nobody is reminded while a conflict or a changed home waits for an operator, and the clock of a
+//! quarantined organization stands still. Deliberately absent: calls. Whatever goes out goes through
+//! the outbox.
 
 use std::fmt::Write as _;
 
+use super::tell::named;
 use super::{Engine, Host, Step};
 use crate::domain::letter::Notice;
 use crate::domain::membership::{Membership, State};
-use crate::domain::{Lane, OrgId, Timestamp};
+use crate::domain::{Lane, MembershipId, OrgId, Timestamp};
 use crate::logic::invitation::{self, Due};
 use crate::store::audit::{self, Entry};
 use crate::store::outbox::{self, Cause};
-use crate::store::{StoreError, Tx, ledger};
+use crate::store::{StoreError, Tx, joins, ledger, orgs};
 
 /// People looked at in one transaction.
 const PEOPLE_PER_TRANSACTION: usize = 200;
@@ -19,24 +22,26 @@ const PEOPLE_PER_TRANSACTION: usize = 200;
 /// People named in one notice; the rest is a number.
 const NAMED_MAX: usize = 20;
 
+/// What the clock of one organization asks for.
+enum Agenda {
+    /// Nothing before this time.
+    Nothing(Option<Timestamp>),
+    /// Something of each of these.
+    Due(Vec<MembershipId>),
+}
+
 impl Engine {
     /// Does what is due of invitations.
     pub(super) async fn tick_invitations(&self, organization: &OrgId) -> Result<Step, StoreError> {
         let (id, now) = (organization.clone(), self.now());
         let Some(host) = self.host(organization) else { return Ok(Step::Idle(None)) };
         let observe = host.portal.is_none();
-        let open = self.inner.store.read(move |tx| ledger::on_the_clock(tx, &id)).await?;
-        let timing = &self.inner.settings.timing;
-        let due = |row: &Membership| invitation::next(row, timing, observe).map(|(at, _)| at);
-        let next = open.iter().filter_map(due).min();
-        if next.is_none_or(|at| at > now) {
-            return Ok(Step::Idle(next));
-        }
-        let ids: Vec<_> = open
-            .iter()
-            .filter(|row| due(row).is_some_and(|at| at <= now))
-            .map(|row| row.id)
-            .collect();
+        let engine = self.clone();
+        let agenda = self.inner.store.read(move |tx| engine.agenda(tx, &id, observe, now)).await?;
+        let ids = match agenda {
+            Agenda::Nothing(next) => return Ok(Step::Idle(next)),
+            Agenda::Due(ids) => ids,
+        };
         for some in ids.chunks(PEOPLE_PER_TRANSACTION) {
             let (engine, organization, some) = (self.clone(), organization.clone(), some.to_vec());
             self.inner
@@ -56,6 +61,49 @@ impl Engine {
         Ok(Step::Worked)
     }
 
+    /// Whose turn it is. Nobody's while the organization is left alone: its clock stands still, and
+    /// goes on with the next good read (G12).
+    fn agenda(
+        &self,
+        tx: &Tx<'_>,
+        organization: &OrgId,
+        observe: bool,
+        now: Timestamp,
+    ) -> Result<Agenda, StoreError> {
+        if orgs::state(tx, organization)?.quarantined.is_some() {
+            return Ok(Agenda::Nothing(None));
+        }
+        let (mut next, mut ids) = (None, Vec::new());
+        for row in ledger::on_the_clock(tx, organization)? {
+            match self.next_of(tx, &row, observe, now)? {
+                Some((at, _)) if at <= now => ids.push(row.id),
+                other => next = next.into_iter().chain(other.map(|(at, _)| at)).min(),
+            }
+        }
+        Ok(if ids.is_empty() { Agenda::Nothing(next) } else { Agenda::Due(ids) })
+    }
+
+    /// What falls due of the membership next. A reminder of somebody whom nobody may write to waits,
+    /// whatever else is due.
+    fn next_of(
+        &self,
+        tx: &Tx<'_>,
+        row: &Membership,
+        observe: bool,
+        now: Timestamp,
+    ) -> Result<Option<(Timestamp, Due)>, StoreError> {
+        let timing = &self.inner.settings.timing;
+        let next = invitation::next(row, timing, observe);
+        let Some((_, Due::Remind(_))) = next.filter(|(at, _)| *at <= now) else {
+            return Ok(next);
+        };
+        if self.dispute(tx, row)?.is_none() && !joins::is_suppressed(tx, &row.email)? {
+            return Ok(next);
+        }
+        let quiet = Membership { reminded: timing.reminders, ..row.clone() };
+        Ok(invitation::next(&quiet, timing, observe))
+    }
+
     /// Whatever of one membership is due, until nothing is.
     fn tick_one(
         &self,
@@ -66,7 +114,7 @@ impl Engine {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let timing = &self.inner.settings.timing;
-        while let Some((at, due)) = invitation::next(&row, timing, host.portal.is_none())
+        while let Some((at, due)) = self.next_of(tx, &row, host.portal.is_none(), now)?
             && at <= now
         {
             match due {
@@ -129,7 +177,7 @@ impl Engine {
                 _ => "is invited and has not joined",
             };
             // Writing into a string cannot fail.
-            let _ = writeln!(body, "{} (CRM user {}) {what}", row.id, row.crm_user_id);
+            let _ = writeln!(body, "{} {what}", named(row));
         }
         if people.len() > NAMED_MAX {
             let _ = writeln!(body, "and {} more", people.len() - NAMED_MAX);

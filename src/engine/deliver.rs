@@ -1,6 +1,8 @@
 //! Carrying out the outbox: permit, claim, call, and one transaction for everything that follows.
 
+use super::failures::PORTAL_SHUT;
 use super::licences::book_licence;
+use super::tell::named;
 use super::{Desk, Engine, Host, Step};
 use crate::domain::budget::Group;
 use crate::domain::letter::{Kind, Notice};
@@ -12,7 +14,7 @@ use crate::domain::{
 use crate::logic::plan::classify;
 use crate::store::audit::{self, Entry};
 use crate::store::outbox::{self, Cause, End, NewAction, Wish};
-use crate::store::{StoreError, Tx, hints, ledger, runs};
+use crate::store::{StoreError, Tx, hints, ledger, runs, told};
 use crate::zoho::portal::{Applied, PortalCall};
 use crate::zoho::{CallError, Permit};
 
@@ -293,6 +295,7 @@ impl Engine {
         let (Some(host), Some(id)) = (self.host(&action.organization), action.membership) else {
             return Ok(());
         };
+        told::end(tx, host.id(), PORTAL_SHUT)?;
         let Some(before) = ledger::get(tx, id)? else { return Ok(()) };
         let mut row = before.clone();
         let event = match verb {
@@ -372,9 +375,11 @@ impl Engine {
         let (organization, id) = (&row.organization, row.id);
         let notice = Notice {
             title: format!("Added too late: {id} of {organization}"),
-            body: "CRM stopped listing this person while the portal was adding them. They have an \
-                   invitation that should not be accepted: remove them in CRM Plus."
-                .to_owned(),
+            body: format!(
+                "{}: CRM stopped listing this person while the portal was adding them. They have \
+                 an invitation that should not be accepted: remove them in CRM Plus.",
+                named(row)
+            ),
         };
         self.tell_admins(tx, organization, &notice, cause, now)
     }
@@ -414,22 +419,14 @@ fn note_needless(
 }
 
 impl Engine {
-    /// The host whose bot can reach the address: the home's first, else the inviting one's.
-    pub(super) fn bots_for<'a>(
-        &'a self,
-        host: &'a Host,
-        email: &crate::domain::Email,
-    ) -> Vec<(&'a Host, &'a str)> {
-        let homes = self.inner.hosts.values().filter(|other| other.is_home_of(email));
-        homes
-            .chain(std::iter::once(host))
-            .filter_map(|host| Some((host, host.settings.bot.as_deref()?)))
-            .collect()
-    }
-
-    /// Whether any bot could reach the address.
-    pub(super) fn has_a_bot_for(&self, host: &Host, email: &crate::domain::Email) -> bool {
-        !self.bots_for(host, email).is_empty()
+    /// The organizations whose bot can reach the person: the home first, wherever that is known to be,
+    /// else the inviting one.
+    pub(super) fn bots_for(&self, tx: &Tx<'_>, row: &Membership) -> Result<Vec<OrgId>, StoreError> {
+        let inviting = &row.organization;
+        let sight = self.sight(tx, Some(inviting), row.zuid.as_ref(), &row.email)?;
+        let home = sight.home.organization().filter(|home| *home != inviting);
+        let has_one = |id: &&OrgId| self.host(id).is_some_and(|host| host.settings.bot.is_some());
+        Ok(home.into_iter().chain([inviting]).filter(has_one).cloned().collect())
     }
 
     /// Wakes whoever works for the organization.

@@ -3,13 +3,17 @@
 
 use super::Engine;
 use super::licences::is_licence;
+use super::tell::named;
 use crate::domain::letter::Notice;
 use crate::domain::membership::State;
 use crate::domain::{Action, Disposition, Failure, Operation, OrgId, Timestamp};
 use crate::logic::retry::{ATTEMPTS_MAX, Attempts, disposition};
 use crate::store::audit::{self, Entry};
-use crate::store::outbox::{self, Cause, End};
+use crate::store::outbox::{self, End};
 use crate::store::{StoreError, Tx, ledger, runs};
+
+/// A matter that administrators are told of once: the portal function does not take the key.
+pub(super) const PORTAL_SHUT: &str = "portal";
 
 impl Engine {
     /// Books a failure of a claimed action.
@@ -68,8 +72,7 @@ impl Engine {
         Ok(())
     }
 
-    /// The portal refuses somebody: one notice a day for each organization and code; who it is
-    /// stands in the memberships.
+    /// The portal refuses somebody: told at once, then together, for each organization and code.
     fn tell_parked(
         &self,
         tx: &Tx<'_>,
@@ -83,15 +86,17 @@ impl Engine {
             return Ok(());
         }
         let organization = &action.organization;
-        let notice = Notice {
-            title: format!("The portal of {organization} refuses people: {code}"),
+        let notice = |whom: &str, who: &str| Notice {
+            title: format!("The portal of {organization} refuses {whom}: {code}"),
             body: format!(
-                "{}\nWhoever is refused is listed with the cause under memberships. When the cause is \
-                 mended, resync the person.",
+                "{}\n{who}. Whoever is refused is listed with the cause under memberships. When the \
+                 cause is mended, resync the person.",
                 remedy(code)
             ),
         };
-        self.tell_admins(tx, organization, &notice, Cause::default(), now)
+        let one = notice("people", &person(tx, action)?);
+        let more = notice("more people", "More than were named before");
+        self.tell_each(tx, organization, &format!("refused: {code}"), (&one, &more), now)
     }
 
     /// A letter that the mail server will never take: the person is invited and does not know.
@@ -122,12 +127,19 @@ impl Engine {
         let notice = Notice {
             title: format!("A letter of {organization} was refused"),
             body: format!(
-                "{id}: {error}\nThe person is invited and was not told. Check the address in CRM, \
-                 then resync the person to send the letter again. Further ones of today are in \
-                 the log."
+                "{}: {error}\nThe person is invited and was not told. Check the address in CRM, \
+                 then resync the person to send the letter again.",
+                person(tx, action)?
             ),
         };
-        self.tell_admins(tx, organization, &notice, Cause::default(), now)
+        let more = Notice {
+            title: format!("More letters of {organization} were refused"),
+            body:
+                "They are invited and were not told. Who: `GET /api/v1/actions?state=parked`, or \
+                   the audit (letter_refused)."
+                    .to_owned(),
+        };
+        self.tell_each(tx, organization, "letters refused", (&notice, &more), now)
     }
 
     fn tell_portal_shut(
@@ -144,7 +156,7 @@ impl Engine {
                  the function. Nothing is lost: what waits is tried again every few minutes."
             ),
         };
-        self.tell_admins(tx, organization, &notice, Cause::default(), now)
+        self.tell_once(tx, organization, (PORTAL_SHUT, ""), &notice, now)
     }
 
     fn tell_dead(
@@ -158,17 +170,31 @@ impl Engine {
         if matches!(action.operation, Operation::AdminMail(..) | Operation::AdminPost(_)) {
             return Ok(());
         }
-        let (operation, id) = (action.operation.name(), action.id);
+        let (operation, id, organization) =
+            (action.operation.name(), action.id, &action.organization);
         let notice = Notice {
-            title: format!("Given up: {operation} of {}", action.organization),
+            title: format!("Given up: {operation} of {organization}"),
             body: format!(
-                "{id} failed {} times, last with: {error}\nNothing else is held up by it. When the \
-                 cause is mended, resync the person. Further ones of today are in the log.",
+                "{}: {id} failed {} times, last with: {error}\nNothing else is held up by it. When the \
+                 cause is mended, resync the person, or: cliqbridge dead retry {id}",
+                person(tx, action)?,
                 action.failures + 1
             ),
         };
-        self.tell_admins(tx, &action.organization, &notice, Cause::default(), now)
+        let more = Notice {
+            title: format!("Given up: more {operation} of {organization}"),
+            body: "More of the same were given up. Which, and why: cliqbridge dead list. When the \
+                   cause is mended: cliqbridge dead retry"
+                .to_owned(),
+        };
+        self.tell_each(tx, organization, &format!("dead: {operation}"), (&notice, &more), now)
     }
+}
+
+/// Whom an action is about, in words.
+fn person(tx: &Tx<'_>, action: &Action) -> Result<String, StoreError> {
+    let row = action.membership.map(|id| ledger::get(tx, id)).transpose()?.flatten();
+    Ok(row.as_ref().map_or_else(|| "nobody's membership".to_owned(), named))
 }
 
 /// A refusal parks that person with its cause; the rest goes on (I25).

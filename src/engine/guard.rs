@@ -8,10 +8,23 @@ use super::outlook::Closed;
 use super::{Engine, Host};
 use crate::domain::letter::Notice;
 use crate::domain::policy::Limits;
-use crate::domain::{MembershipId, OrgId, Timestamp};
+use crate::domain::{CrmUserId, MembershipId, OrgId, Timestamp};
 use crate::logic::guard::{Trip, check};
 use crate::store::outbox::Cause;
-use crate::store::{StoreError, Tx, ledger, removals};
+use crate::store::{StoreError, Tx, ledger, removals, told};
+
+/// Matters that administrators are told of once for each trip, by hints and runs alike: whose removal
+/// is held (CRM ids), …
+pub(super) const HELD_REMOVALS: &str = "held removals";
+
+/// … that invitations are, …
+pub(super) const HELD_INVITATIONS: &str = "held invitations";
+
+/// … and that too many people are missing from Cliq.
+pub(super) const HELD_VANISHING: &str = "held vanishing";
+
+/// What is noted of the latter two: how many it is changes by the minute.
+pub(super) const HELD: &str = "held";
 
 /// People named in one notice; the rest is a number.
 const NAMED_MAX: usize = 20;
@@ -148,7 +161,8 @@ impl Engine {
         })
     }
 
-    /// Says, once a day each, what is held back from webhooks and from a run over one person.
+    /// Says what is held back from webhooks and from a run over one person, once for each trip: a run
+    /// that holds the same says nothing more.
     pub(super) fn tell_bounds(
         &self,
         tx: &Tx<'_>,
@@ -170,7 +184,7 @@ impl Engine {
                     host.id()
                 ),
             };
-            self.tell_admins(tx, host.id(), &notice, Cause::default(), now)?;
+            self.tell_once(tx, host.id(), (HELD_INVITATIONS, HELD), &notice, now)?;
         }
         self.tell_vanishing(tx, host, bounds, now)
     }
@@ -183,9 +197,8 @@ impl Engine {
         bounds: &Bounds,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let mut notices = Vec::new();
         if bounds.vanishing.held() > 0 {
-            notices.push(Notice {
+            let notice = Notice {
                 title: format!("People of {} are missing from Cliq", host.id()),
                 body: format!(
                     "{} people more than `guard.max_removals` ({}) allows within the window are in \
@@ -195,15 +208,14 @@ impl Engine {
                     bounds.vanishing.held(),
                     self.inner.settings.limits.max_removals
                 ),
-            });
+            };
+            self.tell_once(tx, host.id(), (HELD_VANISHING, HELD), &notice, now)?;
         }
-        if !bounds.by_hand.is_empty() {
-            notices.push(by_hand(host.id(), &bounds.by_hand, now));
+        if bounds.by_hand.is_empty() {
+            return Ok(());
         }
-        for notice in notices {
-            self.tell_admins(tx, host.id(), &notice, Cause::default(), now)?;
-        }
-        Ok(())
+        let notice = by_hand(host.id(), &bounds.by_hand, now);
+        self.tell_admins(tx, host.id(), &notice, Cause::default(), now)
     }
 
     /// The removal guard as of `now`.
@@ -220,7 +232,8 @@ impl Engine {
         }
     }
 
-    /// Says, once a day, that removals are held back.
+    /// Says that removals are held back, once for each trip. Whoever is held later in the same trip is
+    /// written down beside those who were told of, for the run that holds them all.
     pub(super) fn tell_guard(
         &self,
         tx: &Tx<'_>,
@@ -231,6 +244,15 @@ impl Engine {
         let told_at_start = |trip: &Trip| *trip == Trip::Unapproved;
         let trip = guard.trip.filter(|trip| !guard.held.is_empty() && !told_at_start(trip));
         let Some(trip) = trip else { return Ok(()) };
+        let known = told::last(tx, host.id(), HELD_REMOVALS)?;
+        let mut held: BTreeSet<CrmUserId> = known.as_deref().map(told_of).unwrap_or_default();
+        for id in &guard.held {
+            held.extend(ledger::get(tx, *id)?.map(|row| row.crm_user_id));
+        }
+        told::note(tx, host.id(), HELD_REMOVALS, &in_words(&held))?;
+        if known.is_some() {
+            return Ok(());
+        }
         let notice = Notice {
             title: format!("Removals of {} are held back", host.id()),
             body: format!(
@@ -243,6 +265,16 @@ impl Engine {
         };
         self.tell_admins(tx, host.id(), &notice, Cause::default(), now)
     }
+}
+
+/// The people whom a note of [`HELD_REMOVALS`] names.
+pub(super) fn told_of(note: &str) -> BTreeSet<CrmUserId> {
+    note.split_whitespace().map(CrmUserId::new).collect()
+}
+
+/// Such a note.
+pub(super) fn in_words(people: &BTreeSet<CrmUserId>) -> String {
+    people.iter().map(CrmUserId::as_str).collect::<Vec<_>>().join(" ")
 }
 
 /// One notice for everybody whom only an administrator can take out or block.

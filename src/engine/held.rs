@@ -6,11 +6,12 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
+use super::guard::{HELD, HELD_INVITATIONS, HELD_REMOVALS, HELD_VANISHING, in_words, told_of};
 use super::{Engine, Host, plan_views};
 use crate::domain::letter::Notice;
 use crate::domain::plan::{Hold, Line, Plan};
 use crate::domain::run::RunState;
-use crate::domain::{OrgId, RunId, Timestamp};
+use crate::domain::{CrmUserId, OrgId, RunId, Timestamp};
 use crate::logic::seal;
 use crate::store::outbox::Cause;
 use crate::store::runs::{self, Note, Planned, Prints, Run};
@@ -23,7 +24,7 @@ const HELD_LINES_MAX: usize = 200;
 const SHORT: usize = 8;
 
 /// What administrators were last told of: the held part of an organization's plan.
-pub(super) const HELD: &str = "held_plan";
+pub(super) const HELD_PLAN: &str = "held_plan";
 
 /// And the part in which it contradicts itself.
 const CONTRADICTED: &str = "contradicted_plan";
@@ -41,6 +42,7 @@ impl Engine {
         hold: Option<&Hold>,
     ) -> Result<(), StoreError> {
         let (note, notices) = (noted(plan, RunState::Held, hold), notices(run.id, plan, hold));
+        let trips = Trips::of(plan);
         let about = seal::checksum(host.id(), "", plan.waiting());
         let (contradicted, torn) = (contradicted(plan), contradiction(plan));
         let (engine, organization, now) = (self.clone(), host.id().clone(), self.now());
@@ -59,11 +61,15 @@ impl Engine {
                 if (whole || torn.is_some())
                     && told::note(tx, &organization, CONTRADICTED, &contradicted)?
                 {
-                    engine.tell_all(tx, &organization, torn.as_slice(), now)?;
+                    engine.tell_all(tx, &organization, torn.iter(), now)?;
                 }
                 // A run over one person has told what it holds by itself.
-                if whole && told::note(tx, &organization, HELD, &about)? {
-                    engine.tell_all(tx, &organization, &notices, now)?;
+                if whole {
+                    let by_hints = trips.note(tx, &organization)?;
+                    if told::note(tx, &organization, HELD_PLAN, &about)? {
+                        let news = notices.iter().filter(|(matter, _)| !by_hints.contains(matter));
+                        engine.tell_all(tx, &organization, news.map(|(_, notice)| notice), now)?;
+                    }
                 }
                 Ok(())
             })
@@ -72,34 +78,82 @@ impl Engine {
 
     /// Nothing is held any more: the same plan, held again, is news.
     pub(super) async fn forget_hold(&self, host: &Host) -> Result<(), StoreError> {
+        const ALL: [&str; 5] =
+            [HELD_PLAN, CONTRADICTED, HELD_REMOVALS, HELD_INVITATIONS, HELD_VANISHING];
         let organization = host.id().clone();
         let id = organization.clone();
-        let told = |tx: &Tx<'_>, id: &OrgId, what| -> Result<bool, StoreError> {
-            Ok(told::last(tx, id, what)?.is_some_and(|last| !last.is_empty()))
-        };
-        let both = move |tx: &Tx<'_>| Ok(told(tx, &id, HELD)? || told(tx, &id, CONTRADICTED)?);
-        if !self.inner.store.read(both).await? {
+        let known = self.inner.store.read(move |tx| {
+            ALL.iter()
+                .try_fold(false, |known, what| Ok(known || told::last(tx, &id, what)?.is_some()))
+        });
+        if !known.await? {
             return Ok(());
         }
         self.inner
             .store
             .write("forget hold", move |tx| {
-                told::note(tx, &organization, HELD, "")?;
-                told::note(tx, &organization, CONTRADICTED, "").map(|_| ())
+                ALL.iter().try_for_each(|what| told::end(tx, &organization, what))
             })
             .await
     }
 
-    fn tell_all(
+    fn tell_all<'a>(
         &self,
         tx: &Tx<'_>,
         organization: &OrgId,
-        notices: &[Notice],
+        mut notices: impl Iterator<Item = &'a Notice>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        notices.iter().try_for_each(|notice| {
+        notices.try_for_each(|notice| {
             self.tell_admins(tx, organization, notice, Cause::default(), now)
         })
+    }
+}
+
+/// What a plan holds, by the matters of which hints tell too.
+struct Trips {
+    removals: BTreeSet<CrmUserId>,
+    invitations: bool,
+    vanishing: bool,
+}
+
+impl Trips {
+    fn of(plan: &Plan) -> Self {
+        let removed = |line: &&Line| matches!(line.hold, Some(Hold::Guard(_)));
+        Self {
+            removals: plan.waiting().filter(removed).map(|line| line.crm_user_id.clone()).collect(),
+            invitations: plan.ruling.invitations_held,
+            vanishing: plan.ruling.vanishing_held,
+        }
+    }
+
+    /// Writes down what is held by now. Answers the matters of which hints have told all that this
+    /// run would: the same trip.
+    fn note(&self, tx: &Tx<'_>, organization: &OrgId) -> Result<Vec<&'static str>, StoreError> {
+        let mut by_hints = Vec::new();
+        // A run that held something before told of it itself.
+        if told::last(tx, organization, HELD_PLAN)?.is_none() {
+            let removals = told::last(tx, organization, HELD_REMOVALS)?;
+            if removals.is_some_and(|told| self.removals.is_subset(&told_of(&told))) {
+                by_hints.push(HELD_REMOVALS);
+            }
+            if told::last(tx, organization, HELD_INVITATIONS)?.is_some() {
+                by_hints.push(HELD_INVITATIONS);
+            }
+        }
+        let removals = in_words(&self.removals);
+        for (matter, held, about) in [
+            (HELD_REMOVALS, !self.removals.is_empty(), removals.as_str()),
+            (HELD_INVITATIONS, self.invitations, HELD),
+            (HELD_VANISHING, self.vanishing, HELD),
+        ] {
+            if held {
+                told::note(tx, organization, matter, about)?;
+            } else {
+                told::end(tx, organization, matter)?;
+            }
+        }
+        Ok(by_hints)
     }
 }
 
@@ -177,8 +231,9 @@ fn contradiction(plan: &Plan) -> Option<Notice> {
     })
 }
 
-/// What the administrators hear of a held plan. People missing from Cliq are told elsewhere.
-fn notices(run: RunId, plan: &Plan, hold: Option<&Hold>) -> Vec<Notice> {
+/// What the administrators hear of a held plan, by its matter. People missing from Cliq are told
+/// elsewhere.
+fn notices(run: RunId, plan: &Plan, hold: Option<&Hold>) -> Vec<(&'static str, Notice)> {
     let organization = &plan.organization;
     let short = plan.checksum.get(..SHORT).unwrap_or_default();
     let how = format!(
@@ -197,7 +252,7 @@ fn notices(run: RunId, plan: &Plan, hold: Option<&Hold>) -> Vec<Notice> {
                 "The first run over {organization} would make {lines} changes; nothing of it was \
                  done, because of first_run = \"plan\". {how}"
             );
-            return vec![notice("Changes", body)];
+            return vec![(HELD_PLAN, notice("Changes", body))];
         }
         // Told when the daemon started with the changed configuration.
         Some(_) => return Vec::new(),
@@ -209,7 +264,7 @@ fn notices(run: RunId, plan: &Plan, hold: Option<&Hold>) -> Vec<Notice> {
             "{trip}. Nobody of them was touched; invitations go on. {how}\nIf not, check `scope` and \
              the CRM; what is not approved stays undone."
         );
-        all.push(notice("Removals", body));
+        all.push((HELD_REMOVALS, notice("Removals", body)));
     }
     if plan.ruling.invitations_held {
         let body = format!(
@@ -217,7 +272,7 @@ fn notices(run: RunId, plan: &Plan, hold: Option<&Hold>) -> Vec<Notice> {
              guard's window. {how}\nIf not, check `scope`.",
             plan.ruling.invitations, plan.ruling.max_invites
         );
-        all.push(notice("Invitations", body));
+        all.push((HELD_INVITATIONS, notice("Invitations", body)));
     }
     all
 }

@@ -32,7 +32,7 @@ impl Engine {
         if self.inner.settings.send_invitations {
             operations.push((Operation::Letter(invitation.clone()), now));
         }
-        if self.has_a_bot_for(host, &row.email) {
+        if !self.bots_for(tx, row)?.is_empty() {
             let at = after_quiet(now, &row.time_zone, &self.inner.settings.timing);
             operations.push((Operation::BotNotice(invitation), at));
         }
@@ -67,7 +67,7 @@ impl Engine {
         number: u32,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        let by_bot = self.has_a_bot_for(host, &row.email);
+        let by_bot = !self.bots_for(tx, row)?.is_empty();
         let silent = !by_bot && !self.inner.settings.send_invitations;
         if silent || outbox::waits(tx, row.id, Lane::Letter)? {
             return Ok(false);

@@ -43,6 +43,11 @@ impl Engine {
                 let (engine, token, now) = (self.clone(), token.to_owned(), self.now());
                 self.inner.store.write("decline", move |tx| engine.decline(tx, &token, now)).await
             }
+            JoinAnswer::Unsubscribe => {
+                let (engine, token, now) = (self.clone(), token.to_owned(), self.now());
+                let work = move |tx: &Tx<'_>| engine.unsubscribe(tx, &token, now);
+                self.inner.store.write("unsubscribe", work).await
+            }
         }
     }
 
@@ -62,9 +67,10 @@ impl Engine {
     /// so that no row holds a token.
     pub(super) fn with_link(&self, invitation: &Invitation, row: &Membership) -> Invitation {
         let page = format!("join/{}", self.token(link(row, invitation.kind)));
-        let url = self.inner.settings.public_url.join(&page);
+        let url = self.inner.settings.public_url.join(&page).ok().map(String::from);
         Invitation {
-            join_url: url.map_or_else(|_| invitation.join_url.clone(), String::from),
+            join_url: url.clone().unwrap_or_else(|| invitation.join_url.clone()),
+            unsubscribe: url,
             ..invitation.clone()
         }
     }
@@ -103,6 +109,37 @@ impl Engine {
             (JoinView::Resolved, Some(row)) if row.state == State::Declined => Ok(declined(row)),
             (view, _) => Ok(JoinOutcome::Gone(view)),
         }
+    }
+
+    /// No letter, reminder or notice goes to the address any more; the invitation stands.
+    fn unsubscribe(
+        &self,
+        tx: &Tx<'_>,
+        token: &str,
+        now: Timestamp,
+    ) -> Result<JoinOutcome, StoreError> {
+        let (view, row) = self.look_up(tx, token, now)?;
+        let Some(row) = row else { return Ok(JoinOutcome::Gone(view)) };
+        if joins::suppress(tx, &row.email, now)? {
+            let reason =
+                "Unsubscribed by the link of a letter: no more of them go to this address.";
+            for lane in [Lane::Letter, Lane::Notice] {
+                outbox::withdraw(tx, row.id, lane, self.inner.boot, reason, now)?;
+            }
+            let entry = Entry {
+                organization: &row.organization,
+                membership: Some(row.id),
+                actor: "invitee",
+                event: "unsubscribed",
+                reason,
+                before: None,
+                after: None,
+                cause: Cause::default(),
+                action: None,
+            };
+            audit::record(tx, &entry, now)?;
+        }
+        Ok(JoinOutcome::Unsubscribed)
     }
 
     fn look_up(

@@ -6,12 +6,18 @@ use super::Engine;
 use super::deliver::Effect;
 use crate::domain::letter::{Invitation, Letter, Notice};
 use crate::domain::membership::State;
-use crate::domain::{Action, Email, Failure, Timestamp};
+use crate::domain::{Action, Email, Failure, Membership, Timestamp};
 use crate::logic::letter;
-use crate::store::{StoreError, ledger, outbox};
+use crate::store::{StoreError, joins, ledger, outbox};
 
 /// The span of `mail.per_hour`.
 const HOUR: Duration = Duration::from_hours(1);
+
+/// Why nothing is sent to an address that unsubscribed.
+pub(super) const UNSUBSCRIBED: &str = "the person asked for no more letters";
+
+/// How long what may not be sent to somebody in conflict is kept before it is looked at again.
+const KEPT_FOR: Duration = Duration::from_hours(1);
 
 /// When to look again while every letter that counts is on its way; its end rings before that.
 const ON_THE_WAY: Duration = Duration::from_mins(1);
@@ -34,6 +40,21 @@ impl Engine {
         Ok(Some(oldest.map_or(now + ON_THE_WAY, |at| at + HOUR + Duration::from_millis(1))))
     }
 
+    /// Whether somebody at the address asked for no more letters.
+    pub(super) async fn is_suppressed(&self, email: &Email) -> Result<bool, StoreError> {
+        let email = email.clone();
+        self.inner.store.read(move |tx| joins::is_suppressed(tx, &email)).await
+    }
+
+    /// Why nothing is sent to the person now: a conflict, or a home that waits for an operator. The
+    /// letter is kept, and looked at again; that costs no attempt.
+    pub(super) async fn not_now(&self, row: &Membership) -> Result<Option<Failure>, StoreError> {
+        let (engine, row) = (self.clone(), row.clone());
+        let dispute = self.inner.store.read(move |tx| engine.dispute(tx, &row)).await?;
+        let until = self.now() + KEPT_FOR;
+        Ok(dispute.map(|detail| Failure::Throttled { until, detail }))
+    }
+
     /// Sends an invitation letter, if the person is still invited.
     pub(super) async fn send_letter(
         &self,
@@ -53,6 +74,12 @@ impl Engine {
         let Ok(to) = Email::parse(&invitation.email) else {
             return Ok(Ok(Effect::Needless("the address is not one")));
         };
+        if self.is_suppressed(&to).await? {
+            return Ok(Ok(Effect::Needless(UNSUBSCRIBED)));
+        }
+        if let Some(later) = self.not_now(&row).await? {
+            return Ok(Err(later));
+        }
         let key = self.letter_key(&row, invitation.kind.send());
         let invitation = self.with_link(invitation, &row);
         Ok(match letter::invitation(&invitation, &to, &key, action.created_at) {

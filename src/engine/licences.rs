@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::facts::Sides;
+use super::tell::named;
 use super::{Engine, Host};
 use crate::config::CliqList;
 use crate::domain::access::CliqPlan;
@@ -168,8 +169,7 @@ impl Engine {
         if without.len() <= before {
             return Ok(());
         }
-        let named: Vec<String> =
-            without.iter().take(NAMED_MAX).map(|row| row.id.to_string()).collect();
+        let named: Vec<String> = without.iter().take(NAMED_MAX).map(named).collect();
         let more = if without.len() > NAMED_MAX { ", …" } else { "" };
         let seats = host.settings.cliq_licences.map_or_else(
             || "The portal says that no seat is left.".to_owned(),
@@ -235,16 +235,21 @@ impl Engine {
             return Ok(());
         }
         let organization = &action.organization;
-        let notice = Notice {
-            title: format!("No CRM Plus licence is free in {organization}"),
+        let row = action.membership.map(|id| ledger::get(tx, id)).transpose()?.flatten();
+        let who = row.as_ref().map(named).unwrap_or_default();
+        let notice = |title: String, who: &str| Notice {
+            title,
             body: format!(
-                "Whoever the portal refuses to add for want of a licence is parked, and nothing is \
+                "{who}\nWhoever the portal refuses to add for want of a licence is parked, and nothing is \
                  tried again by itself. Free or buy licences (CRM Plus, Admin panel, \
                  Subscription), then resync each of them. Who waits: cliqbridge memberships \
                  --organization {organization} --state wanted"
             ),
         };
-        self.tell_admins(tx, organization, &notice, Cause::default(), now)
+        let one = notice(format!("No CRM Plus licence is free in {organization}"), &who);
+        let title = format!("Still no CRM Plus licence is free in {organization}");
+        let more = notice(title, "For more people than were named before.");
+        self.tell_each(tx, organization, NO_LICENCE, (&one, &more), now)
     }
 }
 

@@ -33,6 +33,7 @@ mod licences;
 mod metrics;
 mod notices;
 mod outlook;
+mod pairs;
 mod pause;
 mod people;
 mod people_views;
@@ -46,6 +47,7 @@ mod scope;
 mod status;
 mod steps;
 mod subscription;
+mod tell;
 pub mod tokens;
 mod verbs;
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 
 use super::deliver::Effect;
+use super::letters::UNSUBSCRIBED;
 use super::{Engine, Host};
 use crate::domain::budget::Group;
 use crate::domain::letter::{Invitation, Notice};
@@ -52,17 +53,24 @@ impl Engine {
         action: &Action,
         invitation: &Invitation,
     ) -> Result<Result<Effect, Failure>, StoreError> {
-        let (Some(id), Some(host), Ok(email)) =
-            (action.membership, self.host(&action.organization), Email::parse(&invitation.email))
-        else {
+        let (Some(id), Ok(email)) = (action.membership, Email::parse(&invitation.email)) else {
             return Ok(Ok(Effect::Needless("the membership is gone")));
         };
         let row = self.inner.store.read(move |tx| ledger::get(tx, id)).await?;
         let Some(row) = row.filter(|row| row.state == State::Invited) else {
             return Ok(Ok(Effect::Needless("the person is not waiting for it any more")));
         };
+        if self.is_suppressed(&email).await? {
+            return Ok(Ok(Effect::Needless(UNSUBSCRIBED)));
+        }
+        if let Some(later) = self.not_now(&row).await? {
+            return Ok(Err(later));
+        }
         let zuid = row.zuid.as_ref().map(ToString::to_string);
-        for (host, bot) in self.bots_for(host, &email) {
+        let (engine, known) = (self.clone(), row.clone());
+        let by = self.inner.store.read(move |tx| engine.bots_for(tx, &known)).await?;
+        let hosts = by.iter().filter_map(|id| self.host(id));
+        for (host, bot) in hosts.filter_map(|host| Some((host, host.settings.bot.as_deref()?))) {
             let subscriber = match self.subscriber(host, bot, zuid.as_deref(), &email).await {
                 Ok(found) => found,
                 // A bot that may not be asked cannot help; the next one may.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::apply::Look;
 use super::facts::Sides;
-use super::{Desk, Engine, Host};
+use super::{Desk, Engine, Host, pairs};
 use crate::domain::letter::Notice;
 use crate::domain::{
     Accepted, Class, CliqUser, CrmUser, CrmUserId, Email, HintKind, Home, Membership, OrgId,
@@ -41,6 +41,8 @@ pub(super) struct Sight {
     rivals: Vec<Rival>,
     /// Organizations whose own people include another account with the address.
     namesakes: BTreeSet<OrgId>,
+    /// Other CRM users of the organization that was looked at who are the same person.
+    pub(super) same_here: Vec<pairs::Rival>,
 }
 
 impl Sight {
@@ -213,7 +215,8 @@ impl Engine {
         };
         rivals.retain(|rival| configured(&rival.organization));
         let home = home::home(&shown, accepted.as_ref());
-        Ok(Sight { who, shown, accepted, provisional, home, rivals, namesakes })
+        let same_here = Vec::new();
+        Ok(Sight { who, shown, accepted, provisional, home, rivals, namesakes, same_here })
     }
 
     /// Why nothing may be written for the person of a membership now, if so (R3, G6, G9).
@@ -224,7 +227,12 @@ impl Engine {
     ) -> Result<Option<String>, StoreError> {
         let sight = self.sight(tx, Some(&row.organization), row.zuid.as_ref(), &row.email)?;
         let home = sight.verdict();
-        Ok(home.forbids_writes().then(|| home::sentence(&home)))
+        if home.forbids_writes() {
+            return Ok(Some(home::sentence(&home)));
+        }
+        let me = people::party(&row.organization, &row.crm_user_id);
+        let inside = people::conflicts(tx, &[&me])?;
+        Ok(inside.keys().find_map(pairs::sentence))
     }
 
     /// Whether nothing may be written for the person, if there is a membership.
@@ -257,13 +265,20 @@ impl Engine {
         let me = people::party(look.host.id(), look.user);
         let dispute = sight.dispute().map(|conflict| (conflict, sight.home.clone()));
         let pairs = self.pairs(tx, &me, row)?;
+        let inside = pairs::found(look, sight, verdict);
         let known = people::conflicts(tx, &[&me, sight.who.key()])?;
         for over in known.keys() {
-            let goes_on = pairs.iter().chain(&dispute).any(|(conflict, _)| conflict == over);
+            let goes_on = pairs.iter().chain(&dispute).any(|(conflict, _)| conflict == over)
+                || inside.iter().any(|found| found.conflict == *over);
             if !goes_on {
                 people::end_conflict(tx, over)?;
                 self.look_at_the_other(tx, over, &me, sight, look)?;
+                // Reminders were kept back.
+                self.wake(&Desk::Clock(look.host.id().clone()));
             }
+        }
+        for found in &inside {
+            self.note_inside(tx, look, sight, found, known.get(&found.conflict).copied())?;
         }
         if !matches!(verdict, Verdict::Home(_)) {
             return Ok(());
@@ -286,6 +301,35 @@ impl Engine {
             }
         }
         Ok(())
+    }
+
+    /// Remembers a conflict inside the organization. One that a single look saw may be of a row that
+    /// was read too long ago: the other one is looked at before anybody is troubled.
+    fn note_inside(
+        &self,
+        tx: &Tx<'_>,
+        look: &Look<'_>,
+        sight: &Sight,
+        found: &pairs::Found,
+        told: Option<bool>,
+    ) -> Result<(), StoreError> {
+        if told == Some(true) {
+            return Ok(());
+        }
+        let (conflict, shared) = (&found.conflict, found.shared.as_deref());
+        let tell = told.is_some() || found.sure;
+        people::note_pair(tx, conflict, shared, tell, look.now)?;
+        if told.is_none() {
+            let me = people::party(look.host.id(), look.user);
+            self.look_at_the_other(tx, conflict, &me, sight, look)?;
+        }
+        if !tell {
+            return Ok(());
+        }
+        let (organization, user) = (look.host.id(), look.user);
+        tracing::warn!(%organization, crm_user = %user, kind = conflict.kind, "nothing is written");
+        let notice = pairs::notice(tx, look, conflict)?;
+        self.tell_conflict(tx, look, &notice)
     }
 
     /// What contradicts between two live rows of the ledger, one for each pair. Both sides see the
@@ -340,19 +384,8 @@ impl Engine {
         sight: &Sight,
         home: &Home,
     ) -> Result<(), StoreError> {
-        const DAY: std::time::Duration = std::time::Duration::from_hours(24);
         let (organization, user, who) = (look.host.id(), look.user, sight.who.email.masked());
         tracing::warn!(%organization, crm_user = %user, kind = home.word(), "nothing is written");
-        // This one is counted already.
-        if people::told_since(tx, look.now - DAY)? > TOLD_ONE_BY_ONE {
-            let notice = Notice {
-                title: format!("More people of {organization} are in conflict"),
-                body: "Nothing is done for any of them. `GET /api/v1/conflicts` lists them; \
-                       `cliqbridge people PERSON` shows one."
-                    .to_owned(),
-            };
-            return self.tell_admins(tx, organization, &notice, look.cause, look.now);
-        }
         let title = match home {
             Home::Claimed(_) => format!("Two organizations claim to be the home of {who}"),
             Home::Changed { from, to } => format!("The home of {who} changed from {from} to {to}"),
@@ -370,6 +403,31 @@ impl Engine {
             home::sentence(home),
             sight.who.zuid.as_ref().map_or(user.as_str(), Zuid::as_str),
         );
-        self.tell_admins(tx, organization, &Notice { title, body }, look.cause, look.now)
+        self.tell_conflict(tx, look, &Notice { title, body })
+    }
+
+    /// Tells of one conflict; of many, that there are more.
+    fn tell_conflict(
+        &self,
+        tx: &Tx<'_>,
+        look: &Look<'_>,
+        notice: &Notice,
+    ) -> Result<(), StoreError> {
+        const DAY: std::time::Duration = std::time::Duration::from_hours(24);
+        let organization = look.host.id();
+        // This one is counted already.
+        match people::told_since(tx, look.now - DAY)?.checked_sub(TOLD_ONE_BY_ONE) {
+            None | Some(0) => self.tell_admins(tx, organization, notice, look.cause, look.now),
+            Some(1) => {
+                let notice = Notice {
+                    title: format!("More people of {organization} are in conflict"),
+                    body: "Nothing is done for any of them. `GET /api/v1/conflicts` lists them; \
+                           `cliqbridge people PERSON` shows one."
+                        .to_owned(),
+                };
+                self.tell_admins(tx, organization, &notice, look.cause, look.now)
+            }
+            Some(_) => Ok(()),
+        }
     }
 }

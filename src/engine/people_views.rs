@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{Engine, Host};
+use super::{Engine, Host, pairs};
 use crate::domain::membership::{Membership, State};
 use crate::domain::{Home, MembershipId, OrgId, Timestamp, Who, Zuid};
 use crate::logic::home;
@@ -254,7 +254,10 @@ impl Engine {
         let after = after.unwrap_or(0);
         let listed =
             self.inner.store.read(move |tx| people::all_conflicts(tx, after, limit)).await?;
-        let shown = |row: people::Listed| (row.id, conflict_view(row.conflict, None));
+        let shown = |row: people::Listed| {
+            let sentence = pairs::sentence(&row.conflict);
+            (row.id, conflict_view(row.conflict, sentence))
+        };
         Ok(listed.into_iter().map(shown).collect())
     }
 
@@ -362,7 +365,11 @@ impl Engine {
             hosts,
             conflicts: conflicts
                 .into_iter()
-                .map(|(conflict, home)| conflict_view(conflict, Some(home::sentence(&home))))
+                .map(|(conflict, home)| {
+                    let inside = pairs::sentence(&conflict);
+                    let sentence = inside.unwrap_or_else(|| home::sentence(&home));
+                    conflict_view(conflict, Some(sentence))
+                })
                 .collect(),
         })
     }

@@ -204,6 +204,7 @@ impl Engine {
         if ended {
             tracing::info!(organization = %host.id(), "reads work again; the quarantine is over");
             self.wake(&Desk::Hints(host.id().clone()));
+            self.wake(&Desk::Clock(host.id().clone()));
         }
         Ok(())
     }

@@ -3,7 +3,8 @@
 //!
 //! Each organization has its own ticks, so that one that hangs delays no other. A tick missed while
 //! the daemon was down runs once; one that comes while its last run still goes is skipped and
-//! counted; a schedule that never ran does not fire at start. Deliberately absent: cron's
+//! counted; a schedule that never ran does not fire at start. Only the plan is read once at the first
+//! start: what is seen first is what a downgrade is told by. Deliberately absent: cron's
 //! arithmetic and the delays, which are `logic::schedule`; the invitation clock, which knows of each
 //! invitation when it is due.
 
@@ -11,7 +12,7 @@ use super::{Asked, Engine, Host, Step};
 use crate::domain::run::Trigger;
 use crate::domain::{OrgId, Timestamp};
 use crate::logic::schedule::{self, Delay, Due};
-use crate::store::{StoreError, prune, runs, ticks};
+use crate::store::{StoreError, plans, prune, runs, ticks};
 
 /// The stored word of the reconciliation.
 pub(super) const RECONCILE: &str = "reconcile";
@@ -47,6 +48,9 @@ impl Engine {
     /// Does the organization's next due job, if one is.
     pub(super) async fn tick_schedule(&self, organization: &OrgId) -> Result<Step, StoreError> {
         let Some(host) = self.host(organization) else { return Ok(Step::Idle(None)) };
+        if self.read_plan_if_asked(host).await? {
+            return Ok(Step::Worked);
+        }
         let mut next: Option<Timestamp> = self.keep_watch(host).await?;
         for job in Job::OF_ORGANIZATIONS {
             let Some(due) = self.due(organization.as_str(), job).await? else { continue };
@@ -57,6 +61,20 @@ impl Engine {
             next = next.into_iter().chain([due.at]).min();
         }
         Ok(Step::Idle(next))
+    }
+
+    /// Reads the plan once at an organization's first start, and when an event asks for it. True if it
+    /// did.
+    async fn read_plan_if_asked(&self, host: &Host) -> Result<bool, StoreError> {
+        let id = host.id().clone();
+        if !self.inner.store.read(move |tx| plans::is_reading_asked(tx, &id)).await? {
+            return Ok(false);
+        }
+        let id = host.id().clone();
+        self.inner.store.write("read plan", move |tx| plans::had_its_reading(tx, &id)).await?;
+        // A failed read says nothing about the plan; the next tick asks again.
+        let _ = self.poll_plan(host).await?;
+        Ok(true)
     }
 
     /// Forgets what is older than `store.keep_days`, if it is time to. Answers when it is the next

@@ -20,6 +20,12 @@ use crate::zoho::crm::CrmOrg;
 /// once, and whoever lifted it meant it.
 const SETTLED_BY: &[&str] = &["restricted", "restored"];
 
+/// Matters that administrators are told of once: the licence details cannot be read, …
+const UNREADABLE: &str = "licence details";
+
+/// … and they contradict what is believed.
+const CONTRADICTED: &str = "plan contradicted";
+
 /// A change of the subscription that is to be written down and told.
 pub(super) struct PlanChange<'a> {
     /// What it was.
@@ -109,7 +115,8 @@ impl Engine {
         let known = plans::of(tx, organization)?;
         let details = Details { paid: org.paid, paid_type: org.paid_type.as_deref() };
         let first = known.first_paid_type.as_deref();
-        let said = access::read(details, &host.settings.crmplus_paid_types, first);
+        let types = &host.settings.crmplus_paid_types;
+        let said = access::read(details, types, first, known.subscription);
         let reading = Reading {
             paid_type: details.paid_type,
             licences: org.licences,
@@ -127,7 +134,12 @@ impl Engine {
             detail: &detail,
             cause: Cause::default(),
         };
-        match access::weigh(believed, said.subscription, reads) {
+        told::end(tx, organization, UNREADABLE)?;
+        let weight = access::weigh(believed, said.subscription, reads);
+        if weight != Weight::Contradicts && reads >= access::READS_NEEDED {
+            told::end(tx, organization, CONTRADICTED)?;
+        }
+        match weight {
             Weight::Nothing => {}
             Weight::Confirms => {
                 let reason = format!("Confirmed: {detail}");
@@ -203,7 +215,7 @@ impl Engine {
                 outlook(host, after)
             ),
         };
-        self.tell_admins(tx, organization, &notice, change.cause, now)
+        self.tell_once(tx, organization, (CONTRADICTED, after.as_str()), &notice, now)
     }
 
     /// What an unreadable plan means is that nothing is known; missing rights are worth a word.
@@ -222,7 +234,7 @@ impl Engine {
         self.inner
             .store
             .write("failed poll", move |tx| {
-                engine.tell_admins(tx, &organization, &notice, Cause::default(), now)
+                engine.tell_once(tx, &organization, (UNREADABLE, ""), &notice, now)
             })
             .await?;
         self.wake_outbox(host.id());
@@ -307,9 +319,6 @@ impl Engine {
     ) -> Result<(), StoreError> {
         let organization = host.id();
         let since = plans::of(tx, organization)?.since.unwrap_or(now);
-        if !told::note(tx, organization, "restrict_by_hand", &since.to_rfc3339())? {
-            return Ok(());
-        }
         let notice = Notice {
             title: format!("Restrict the external users of {organization} in CRM Plus"),
             body: format!(
@@ -318,7 +327,8 @@ impl Engine {
                  in: cliqbridge memberships --organization {organization} --state joined"
             ),
         };
-        self.tell_admins(tx, organization, &notice, Cause::default(), now)
+        let matter = ("restrict_by_hand", since.to_rfc3339());
+        self.tell_once(tx, organization, (matter.0, &matter.1), &notice, now)
     }
 }
 

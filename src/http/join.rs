@@ -99,6 +99,8 @@ async fn answer(
             let page = page::message(Message::Declined, reader.after(&language));
             respond(StatusCode::OK, page)
         }
+        // Nobody reads the answer to one click.
+        Ok(JoinOutcome::Unsubscribed) => guarded(StatusCode::OK.into_response()),
         Ok(JoinOutcome::Gone(view)) => reader.view(view),
         Err(error) => reader.down(&error),
     }
@@ -115,8 +117,13 @@ async fn wrong_method(uri: Uri, headers: HeaderMap) -> Response {
     response
 }
 
-/// The one field of the form.
+/// The one field of the form; or that of a mail program's one click, as a form of either kind (RFC
+/// 8058), which no scanner sends.
 fn read(body: &[u8]) -> Option<JoinAnswer> {
+    let text = std::str::from_utf8(body).unwrap_or_default();
+    if text.contains("List-Unsubscribe") && text.contains("One-Click") {
+        return Some(JoinAnswer::Unsubscribe);
+    }
     let mut actions = form_urlencoded::parse(body).filter(|(name, _)| name == "action");
     match (actions.next()?.1.as_ref(), actions.next()) {
         ("join", None) => Some(JoinAnswer::Join),
@@ -269,6 +276,11 @@ mod tests {
     fn only_the_two_answers_are_read() {
         assert_eq!(read(b"action=join"), Some(JoinAnswer::Join));
         assert_eq!(read(b"x=1&action=decline"), Some(JoinAnswer::Decline));
+        let multipart = b"--b\r\nContent-Disposition: form-data; name=\"List-Unsubscribe\"\r\n\r\n\
+                          One-Click\r\n--b--\r\n";
+        for click in [&b"List-Unsubscribe=One-Click"[..], multipart] {
+            assert_eq!(read(click), Some(JoinAnswer::Unsubscribe));
+        }
         for other in ["", "action", "action=", "action=JOIN", "join", "action=join&action=decline"]
         {
             assert_eq!(read(other.as_bytes()), None, "{other:?}");

@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::http::HeaderMap;
@@ -72,7 +73,10 @@ fn named_last(headers: &HeaderMap) -> Option<IpAddr> {
 
 /// The buckets.
 #[derive(Default)]
-pub(super) struct Throttle(Mutex<Buckets>);
+pub(super) struct Throttle {
+    buckets: Mutex<Buckets>,
+    warned: AtomicBool,
+}
 
 #[derive(Default)]
 struct Buckets {
@@ -81,10 +85,26 @@ struct Buckets {
 }
 
 impl Throttle {
+    /// Says once that readers cannot be told apart.
+    fn warn_of_the_proxy(&self) {
+        if !self.warned.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                "join pages are asked for from this machine without X-Forwarded-For: readers behind \
+                 that proxy are throttled all together only. Let the proxy add the header"
+            );
+        }
+    }
+
     /// Counts a request; or says after how long to ask again.
     pub(super) fn admit(&self, client: Client, now: Timestamp) -> Result<(), Duration> {
         // A poisoned lock guards nothing but instants.
-        let mut buckets = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut buckets = self.buckets.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if client == Client::Local {
+            // Everybody behind a proxy that names nobody: one reader must not use up what is another's.
+            self.warn_of_the_proxy();
+            buckets.all = ALL.take(buckets.all, now)?;
+            return Ok(());
+        }
         let own = buckets.clients.get(&client).copied().unwrap_or_default();
         let own = CLIENT.take(own, now)?;
         buckets.all = ALL.take(buckets.all, now)?;
@@ -164,6 +184,15 @@ mod tests {
     }
 
     #[test]
+    fn readers_behind_a_proxy_that_names_nobody_share_no_small_bucket() {
+        let throttle = Throttle::default();
+        for n in 0..ALL.burst {
+            assert_eq!(throttle.admit(Client::Local, NOW), Ok(()), "{n}");
+        }
+        assert_eq!(throttle.admit(Client::Local, NOW), Err(ALL.every), "all together are bounded");
+    }
+
+    #[test]
     fn memory_is_bounded_and_full_buckets_are_forgotten() {
         let throttle = Throttle::default();
         let mut now = NOW;
@@ -174,7 +203,7 @@ mod tests {
                 Ok(())
             );
         }
-        assert!(throttle.0.lock().unwrap().clients.len() <= CLIENTS_MAX);
+        assert!(throttle.buckets.lock().unwrap().clients.len() <= CLIENTS_MAX);
     }
 
     #[test]

@@ -53,11 +53,13 @@ pub struct Said<'a> {
 /// Reads the licence details against the types that mean CRM Plus (`crmplus_paid_types`), or against
 /// the first one seen where none is configured.
 ///
-/// An organization that was never seen paid has nothing to be downgraded from: unknown.
+/// An organization that was never seen paid has nothing to be downgraded from: unknown. Nor is a type
+/// taken for the first one while `believed` is downgraded: it may be what it was downgraded to.
 pub fn read<'a>(
     details: Details<'a>,
     active: &BTreeSet<String>,
     first_seen: Option<&str>,
+    believed: Subscription,
 ) -> Said<'a> {
     let said = |subscription| Said { subscription, first: None };
     let known = !active.is_empty() || first_seen.is_some();
@@ -67,10 +69,22 @@ pub fn read<'a>(
         (_, Some(word)) => match first_seen {
             _ if active.contains(word) => said(Subscription::Active),
             _ if !active.is_empty() => said(Subscription::Downgraded),
+            None if believed == Subscription::Downgraded => said(Subscription::Unknown),
             None => Said { subscription: Subscription::Active, first: Some(word) },
             Some(first) if first == word => said(Subscription::Active),
             Some(_) => said(Subscription::Downgraded),
         },
+    }
+}
+
+/// What a plan's name in an event says, against the same types; unknown where there is none to go by.
+pub fn by_name(name: &str, active: &BTreeSet<String>, first_seen: Option<&str>) -> Subscription {
+    if active.contains(name) || (active.is_empty() && first_seen == Some(name)) {
+        Subscription::Active
+    } else if active.is_empty() {
+        Subscription::Unknown
+    } else {
+        Subscription::Downgraded
     }
 }
 
@@ -193,7 +207,7 @@ mod tests {
         first: Option<&str>,
     ) -> String {
         let active = active.iter().map(|word| (*word).to_owned()).collect();
-        let said = read(Details { paid, paid_type: word }, &active, first);
+        let said = read(Details { paid, paid_type: word }, &active, first, Subscription::Unknown);
         format!("{}{}", said.subscription, said.first.map_or("", |_| ", remembered"))
     }
 
@@ -207,6 +221,13 @@ mod tests {
         assert_eq!(says(Some(false), Some("trial"), &[], None), "unknown", "never seen paid");
         assert_eq!(says(Some(true), None, &[], Some("plus")), "unknown");
         assert_eq!(says(None, None, &["plus"], None), "unknown");
+    }
+
+    #[test]
+    fn a_first_type_seen_after_a_downgrade_is_no_baseline() {
+        let details = Details { paid: Some(true), paid_type: Some("free") };
+        let said = read(details, &BTreeSet::new(), None, Subscription::Downgraded);
+        assert_eq!(said, Said { subscription: Subscription::Unknown, first: None });
     }
 
     #[test]

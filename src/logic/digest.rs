@@ -40,6 +40,8 @@ pub fn conflict(kind: &str, one: &str, other: &str) -> String {
         "changed" => format!("{one}: the home changed ({other}); people confirm-home {one}"),
         "two_persons" => format!("{one} and {other}: one address, two accounts"),
         "two_addresses" => format!("{one} and {other}: one account, two addresses"),
+        "two_crm_users" => format!("{one} and {other}: two CRM users, one person"),
+        "another_account" => format!("{one}: Cliq shows {other} with another account"),
         _ => format!("{one} and {other}: {kind}"),
     }
 }

@@ -110,6 +110,7 @@ mod tests {
             reminders: 2,
             remind_every: DAY * 2,
             overdue_after: DAY,
+            readd_cooldown: DAY,
             quiet_hours: Some((20 * 60, 8 * 60)),
             time_zone: Europe::Berlin,
         }

@@ -3,7 +3,6 @@
 //!
 //! Deliberately absent: DKIM, which the relay signs, and attachments.
 
-use std::fmt::Write;
 use std::time::{Duration, UNIX_EPOCH};
 
 use lettre::address::Envelope;
@@ -54,9 +53,13 @@ pub fn message(mail: &config::Mail, letter: &Letter) -> Result<Message, MailErro
             .raw_header(plain_header("In-Reply-To", first.clone()))
             .raw_header(plain_header("References", first));
     }
-    if let Some(address) = &letter.unsubscribe {
-        let target = format!("<mailto:{}?subject=unsubscribe>", percent_encoded(address));
-        builder = builder.raw_header(plain_header("List-Unsubscribe", target));
+    // Whatever is no plain URL would be a header of its own.
+    let plain = |url: &&String| url.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'>');
+    if let Some(url) = letter.unsubscribe.as_ref().filter(plain) {
+        let one_click = "List-Unsubscribe=One-Click".to_owned();
+        builder = builder
+            .raw_header(plain_header("List-Unsubscribe", format!("<{url}>")))
+            .raw_header(plain_header("List-Unsubscribe-Post", one_click));
     }
     let alternatives = MultiPart::alternative()
         .boundary(boundary(&letter.message_key))
@@ -110,20 +113,6 @@ fn plain_header(name: &'static str, value: String) -> HeaderValue {
     HeaderValue::dangerous_new_pre_encoded(name, value.clone(), value)
 }
 
-/// An address for a `mailto:` URL (RFC 6068 section 2).
-fn percent_encoded(address: &Email) -> String {
-    let mut out = String::new();
-    for byte in address.as_str().bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~@".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            // Writing to a String cannot fail.
-            let _ = write!(out, "%{byte:02X}");
-        }
-    }
-    out
-}
-
 /// Time since the epoch, inside what a `Date` header can say; the encoder panics outside.
 fn since_epoch(date: Timestamp) -> Duration {
     let millis = date.millis().clamp(0, DATE_MAX_MILLIS);
@@ -137,7 +126,7 @@ fn unwritable(what: &str) -> MailError {
 #[cfg(test)]
 mod tests {
     use super::message;
-    use crate::domain::{Email, Timestamp};
+    use crate::domain::Timestamp;
     use crate::mail::MailError;
     use crate::mail::tests::{letter, mail};
 
@@ -182,9 +171,15 @@ mod tests {
     #[test]
     fn unsubscribing_is_offered_where_the_letter_says_so() {
         let mut of = letter();
-        of.unsubscribe = Email::parse("leave+me@acme.example").ok();
-        let line = "\r\nList-Unsubscribe: <mailto:leave%2Bme@acme.example?subject=unsubscribe>\r\n";
-        assert!(text(&of).contains(line), "{}", text(&of));
+        of.unsubscribe = Some("https://bridge.example/join/0f".to_owned());
+        for line in [
+            "\r\nList-Unsubscribe: <https://bridge.example/join/0f>\r\n",
+            "\r\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n",
+        ] {
+            assert!(text(&of).contains(line), "{}", text(&of));
+        }
+        of.unsubscribe = Some("https://bridge.example/\r\nBcc: all@acme.example".to_owned());
+        assert!(!text(&of).contains("Bcc"), "no header of its own");
     }
 
     #[test]

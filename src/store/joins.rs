@@ -3,7 +3,7 @@
 use rusqlite::{OptionalExtension, params};
 
 use super::{StoreError, Tx};
-use crate::domain::{MembershipId, Timestamp};
+use crate::domain::{Email, MembershipId, Timestamp};
 
 /// What a join link stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,4 +46,23 @@ pub fn find(tx: &Tx<'_>, hash: &[u8; 32]) -> Result<Option<JoinLink>, StoreError
             })
         })
         .optional()?)
+}
+
+/// Notes that nobody is to write to the address any more. False if that was known.
+pub fn suppress(tx: &Tx<'_>, email: &Email, now: Timestamp) -> Result<bool, StoreError> {
+    let new = tx
+        .sql()
+        .prepare_cached(
+            "INSERT INTO suppressed(email, since) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+        )?
+        .execute(params![email.as_str(), now.millis()])?;
+    Ok(new == 1)
+}
+
+/// Whether somebody at the address wants no more letters.
+pub fn is_suppressed(tx: &Tx<'_>, email: &Email) -> Result<bool, StoreError> {
+    Ok(tx
+        .sql()
+        .prepare_cached("SELECT 1 FROM suppressed WHERE email = ?1")?
+        .exists([email.as_str()])?)
 }

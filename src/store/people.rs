@@ -313,6 +313,36 @@ pub fn note_conflict(
     Ok(())
 }
 
+/// Remembers a conflict between two CRM users of one organization, with what they share.
+pub fn note_pair(
+    tx: &Tx<'_>,
+    conflict: &Conflict,
+    shared: Option<&str>,
+    told: bool,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    note_conflict(tx, conflict, told, now)?;
+    tx.sql()
+        .prepare_cached(
+            "UPDATE conflicts SET shared = ?4 WHERE kind = ?1 AND one = ?2 AND other = ?3",
+        )?
+        .execute(params![conflict.kind, conflict.one, conflict.other, shared])?;
+    Ok(())
+}
+
+/// The conflicts between this one and others of the same organization, with what they share.
+pub fn pairs(tx: &Tx<'_>, name: &str) -> Result<Vec<(Conflict, String)>, StoreError> {
+    let mut statement = tx.sql().prepare_cached(
+        "SELECT kind, one, other, shared FROM conflicts WHERE one = ?1 AND shared IS NOT NULL
+         UNION SELECT kind, one, other, shared FROM conflicts
+         WHERE other = ?1 AND shared IS NOT NULL",
+    )?;
+    let rows = statement.query_map([name], |row| {
+        Ok((Conflict { kind: row.get(0)?, one: row.get(1)?, other: row.get(2)? }, row.get(3)?))
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
 /// Forgets a conflict that is over.
 pub fn end_conflict(tx: &Tx<'_>, conflict: &Conflict) -> Result<(), StoreError> {
     tx.sql()

@@ -147,6 +147,37 @@ pub fn note_reading(
     Ok(of(tx, organization)?.reads)
 }
 
+/// Asks for a read of CRM's licence details before the schedule's next one.
+pub fn ask_reading(tx: &Tx<'_>, organization: &OrgId) -> Result<(), StoreError> {
+    orgs::ensure(tx, organization)?;
+    tx.sql().execute(
+        "UPDATE organizations SET plan_asked = 1 WHERE id = ?1",
+        [organization.as_str()],
+    )?;
+    Ok(())
+}
+
+/// Whether one is asked for: always of an organization that was never read, for what is seen first
+/// is what a downgrade is told by.
+pub fn is_reading_asked(tx: &Tx<'_>, organization: &OrgId) -> Result<bool, StoreError> {
+    let asked = tx
+        .sql()
+        .prepare_cached("SELECT plan_asked FROM organizations WHERE id = ?1")?
+        .query_row([organization.as_str()], |row| row.get(0))
+        .optional()?;
+    Ok(asked.unwrap_or(true))
+}
+
+/// It has had its turn, whatever came of it: the schedule goes on from there.
+pub fn had_its_reading(tx: &Tx<'_>, organization: &OrgId) -> Result<(), StoreError> {
+    orgs::ensure(tx, organization)?;
+    tx.sql().execute(
+        "UPDATE organizations SET plan_asked = 0 WHERE id = ?1",
+        [organization.as_str()],
+    )?;
+    Ok(())
+}
+
 /// An operator confirms the downgrade. False if that was done before.
 pub fn approve_downgrade(tx: &Tx<'_>, organization: &OrgId) -> Result<bool, StoreError> {
     let changed = tx.sql().execute(

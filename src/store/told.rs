@@ -32,3 +32,11 @@ pub fn note(
         .execute(params![organization.as_str(), what, about])?;
     Ok(news)
 }
+
+/// The state is over: when it begins again, that is news.
+pub fn end(tx: &Tx<'_>, organization: &OrgId, what: &str) -> Result<(), StoreError> {
+    tx.sql()
+        .prepare_cached("DELETE FROM told WHERE organization = ?1 AND what = ?2")?
+        .execute([organization.as_str(), what])?;
+    Ok(())
+}

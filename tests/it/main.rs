@@ -46,6 +46,7 @@ mod letters;
 mod licences;
 mod limits;
 mod modes;
+mod notices;
 mod pages;
 mod pause;
 mod people;

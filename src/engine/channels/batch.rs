@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::again;
+use super::places::problem;
 use super::replan::Again;
 use super::settle::GuestNote;
 use crate::domain::budget::Group;
@@ -17,7 +18,7 @@ use crate::engine::{Desk, Engine, Host, Step};
 use crate::logic::channels::{FULL, GuestVerdict, NOT_EXTERNAL, NOT_IN_CLIQ, room};
 use crate::logic::plan::classify;
 use crate::store::outbox::{self, Batch, Cause};
-use crate::store::{StoreError, Tx, guests, orgs, runs};
+use crate::store::{StoreError, Tx, guests, orgs, runs, told};
 use crate::zoho::channels::{MEMBERS_MAX, People};
 use crate::zoho::{CallError, Permit, Priority};
 
@@ -256,8 +257,12 @@ impl Engine {
             note.record(tx, now)?;
             outbox::drop_batch(tx, &[one.action], &verdict.sentence(), now)?;
         }
-        if !rest.is_empty() {
-            self.tell_problem(tx, host.id(), channel, FULL, now)?;
+        let matter = format!("room in {channel}");
+        if rest.is_empty() {
+            told::end(tx, host.id(), &matter)?;
+        } else {
+            let notice = problem(host.id(), channel, FULL);
+            self.tell_once(tx, host.id(), (&matter, FULL), &notice, now)?;
         }
         Ok(fits)
     }

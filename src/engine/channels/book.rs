@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::batch::{Call, Candidate, NO_CAUSE};
+use super::places::problem;
 use super::settle::GuestNote;
 use crate::domain::channel::{Guest, GuestState, Members, Way};
 use crate::domain::letter::Notice;
@@ -16,7 +17,7 @@ use crate::logic::channels::{
 };
 use crate::logic::retry::{ATTEMPTS_MAX, Attempts, disposition};
 use crate::store::outbox::{self, End};
-use crate::store::{StoreError, Tx, channels, guests, hints, ledger, runs};
+use crate::store::{StoreError, Tx, channels, guests, hints, ledger, runs, told};
 use crate::zoho::{CallError, Priority};
 
 /// How long after a lost answer an invitation is sent once more. The channel is read before that, so
@@ -79,6 +80,7 @@ impl Booking<'_> {
 
     fn done(&self, members: Option<&Members>) -> Result<(), StoreError> {
         self.others_get_in()?;
+        told::end(self.tx, self.host.id(), &self.matter())?;
         for (one, action) in self.people() {
             let ours = self.end(action, End::Done(""))?;
             let Some(before) = guests::get(self.tx, one.guest)? else { continue };
@@ -211,13 +213,7 @@ impl Booking<'_> {
             after.parked = Some(UNANSWERED.to_owned());
             self.end(action, End::Parked(UNANSWERED, &text))?;
             self.write(&before, &after, "channel_unanswered", &remedy(UNANSWERED), action)?;
-            self.engine.tell_problem(
-                self.tx,
-                self.host.id(),
-                &self.call.channel,
-                UNANSWERED,
-                self.now,
-            )?;
+            self.tell_each(UNANSWERED)?;
         }
         Ok(())
     }
@@ -339,15 +335,18 @@ impl Booking<'_> {
             Disposition::Park { code } => self.end(action, End::Parked(&code, &text)).map(|_| ()),
             Disposition::GiveUp => {
                 self.end(action, End::Dead(failure.kind(), &text))?;
-                self.engine.tell_problem(
-                    self.tx,
-                    self.host.id(),
-                    &self.call.channel,
-                    failure.kind(),
-                    self.now,
-                )
+                self.tell_each(failure.kind())
             }
         }
+    }
+
+    /// Tells what befalls one person of the channel after the other.
+    fn tell_each(&self, code: &str) -> Result<(), StoreError> {
+        let (organization, channel) = (self.host.id(), &self.call.channel);
+        let notice = problem(organization, channel, code);
+        let more = Notice { title: format!("{}: more people", notice.title), ..notice.clone() };
+        let matter = format!("{code} in {channel}");
+        self.engine.tell_each(self.tx, organization, &matter, (&notice, &more), self.now)
     }
 
     fn tell_shut(&self, text: &str) -> Result<(), StoreError> {
@@ -362,7 +361,13 @@ impl Booking<'_> {
                  the channel. What waits is tried again every few minutes."
             ),
         };
-        self.engine.tell_admins(self.tx, organization, &notice, NO_CAUSE, self.now)
+        let matter = self.matter();
+        self.engine.tell_once(self.tx, organization, (&matter, ""), &notice, self.now)
+    }
+
+    /// What administrators are told once of: the channel's members may not be changed.
+    fn matter(&self) -> String {
+        format!("members of {}", self.call.channel)
     }
 
     /// What became of the person meanwhile may ask for the opposite (G17).

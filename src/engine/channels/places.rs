@@ -9,9 +9,12 @@ use crate::engine::{Engine, Host};
 use crate::logic::channels::{Place, Terms, UNREADABLE, hindrance, remedy, room};
 use crate::store::channels::{self, Known};
 use crate::store::outbox::Cause;
-use crate::store::{StoreError, Tx, guests};
+use crate::store::{StoreError, Tx, guests, told};
 use crate::zoho::channels::Channel;
 use crate::zoho::{CallError, Priority};
+
+/// A matter that administrators are told of once: the channels cannot be read at all.
+const SHUT: &str = "channels";
 
 /// The word of a channel that is in use (contract section 2.2).
 const IN_USE: &str = "created";
@@ -186,7 +189,7 @@ impl Engine {
                  minutes."
             ),
         };
-        self.tell_admins(tx, organization, &notice, Cause::default(), now)
+        self.tell_once(tx, organization, (SHUT, ""), &notice, now)
     }
 
     async fn note_channels(
@@ -199,6 +202,7 @@ impl Engine {
             .store
             .write("note channels", move |tx| {
                 let Some(host) = engine.host(&organization) else { return Ok(()) };
+                told::end(tx, &organization, SHUT)?;
                 for (channel, facts) in &found {
                     channels::note(tx, &organization, channel, facts.as_ref(), now)?;
                     engine.note_problem(tx, host, channel, now)?;
@@ -225,26 +229,21 @@ impl Engine {
             return Ok(());
         }
         let Some(code) = spot.hindrance() else { return Ok(()) };
-        self.tell_problem(tx, host.id(), channel, code, now)
-    }
-
-    pub(super) fn tell_problem(
-        &self,
-        tx: &Tx<'_>,
-        organization: &OrgId,
-        channel: &str,
-        code: &str,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
+        let organization = host.id();
         tracing::warn!(%organization, channel, code, "a mapped channel cannot be used");
-        let notice = Notice {
-            title: format!("Channel {channel} of {organization}: {code}"),
-            body: format!(
-                "{}\nWhoever is meant for this channel waits; other channels go on.",
-                remedy(code)
-            ),
-        };
+        let notice = problem(organization, channel, code);
         self.tell_admins(tx, organization, &notice, Cause::default(), now)
+    }
+}
+
+/// What administrators are told of something that keeps people out of a channel.
+pub(super) fn problem(organization: &OrgId, channel: &str, code: &str) -> Notice {
+    Notice {
+        title: format!("Channel {channel} of {organization}: {code}"),
+        body: format!(
+            "{}\nWhoever is meant for this channel waits; other channels go on.",
+            remedy(code)
+        ),
     }
 }
 

@@ -18,8 +18,6 @@ pub use remedy::{
 };
 pub use verdict::GuestVerdict;
 
-use std::time::Duration;
-
 use crate::domain::channel::{Guest, GuestState, Level, Member, Way};
 use crate::domain::membership::{Membership, Origin, State};
 use crate::domain::policy::Timing;
@@ -27,10 +25,6 @@ use crate::domain::{Access, CliqId, CrmUser, CrmUserId, OrgId, Standing, Timesta
 
 /// Calls of one invitation that may stay unanswered: asked twice is asked enough (R48).
 pub const UNANSWERED_MAX: u32 = 2;
-
-/// How long after a removal or a cancellation somebody for whom the channel is meant again is invited
-/// anew: a profile edited to and fro must not mail each time.
-const COOLDOWN: Duration = Duration::from_hours(24);
 
 /// One change that follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -165,7 +159,7 @@ pub fn plan_guest(facts: &GuestFacts<'_>, timing: &Timing) -> GuestDecision {
     row.parked.take_if(|code| facts.rearm || code == remedy::DOWNGRADED);
     let seen = observe(&mut row, facts);
     let aged = age(&mut row, facts, timing);
-    let (mut step, mut verdict) = wish(&mut row, facts);
+    let (mut step, mut verdict) = wish(&mut row, facts, timing);
     if step.is_some_and(|step| is_held_by(facts.access, step)) {
         row.parked = Some(remedy::DOWNGRADED.to_owned());
         (step, verdict) = (None, GuestVerdict::Downgraded);
@@ -282,7 +276,11 @@ fn age(row: &mut Guest, facts: &GuestFacts<'_>, timing: &Timing) -> Option<Guest
 }
 
 /// What is to be done outside.
-fn wish(row: &mut Guest, facts: &GuestFacts<'_>) -> (Option<ChannelStep>, GuestVerdict) {
+fn wish(
+    row: &mut Guest,
+    facts: &GuestFacts<'_>,
+    timing: &Timing,
+) -> (Option<ChannelStep>, GuestVerdict) {
     if facts.disputed {
         return (None, GuestVerdict::InConflict);
     }
@@ -309,7 +307,7 @@ fn wish(row: &mut Guest, facts: &GuestFacts<'_>) -> (Option<ChannelStep>, GuestV
         }
         return (None, GuestVerdict::NotMeant);
     }
-    if !is_due(row, facts) {
+    if !is_due(row, facts, timing) {
         let renamed = row.is_open()
             && matches!((&row.invited_as, facts.crm.and_then(|user| user.email.as_ref())),
                 (Some(before), Some(now)) if before != now);
@@ -321,9 +319,11 @@ fn wish(row: &mut Guest, facts: &GuestFacts<'_>) -> (Option<ChannelStep>, GuestV
 /// Whether a call is still owed, entering `Wanted` where a new one is allowed: one invitation per
 /// person, channel and generation; one more for who signed up too late, when an operator asks for
 /// the person, and when the channel is meant for them again after a while (R48, R55).
-fn is_due(row: &mut Guest, facts: &GuestFacts<'_>) -> bool {
+fn is_due(row: &mut Guest, facts: &GuestFacts<'_>, timing: &Timing) -> bool {
     let anew = facts.generation() > row.generation || facts.rearm;
-    let rested = facts.now.since(row.since) >= COOLDOWN && facts.place.level() != Some(Level::Team);
+    // A profile edited to and fro must not mail each time.
+    let rested = facts.now.since(row.since) >= timing.readd_cooldown
+        && facts.place.level() != Some(Level::Team);
     let again = match row.state {
         GuestState::Wanted => return true,
         GuestState::Removed if row.sends == 0 && !row.is_ours() => true,

@@ -83,5 +83,5 @@ fn hint(verb: &str, event_type: &str, subscription: Option<&Value>) -> Hint {
         (None, None) => OrgRef::Unnamed,
         (customer, subscription) => OrgRef::BillingCustomer { customer, subscription },
     };
-    Hint { organization, subject: Subject::Subscription { state, detail } }
+    Hint { organization, subject: Subject::Subscription { state, named: None, detail } }
 }

@@ -46,9 +46,11 @@ fn plan(event_type: &str, body: &Value) -> Option<Subject> {
     };
     let labels = ["code", "from", "to"].map(|key| (key, field(key)));
     let [code, from, to] = labels;
+    // What a plan that has just changed is called now; the types configured say what that means.
+    let named = (state == Subscription::Unknown).then(|| to.1.clone().or(code.1.clone())).flatten();
     let detail = detail(event_type, &[code, from, to, ("status", status)]);
     match field("product").map(|product| product.to_ascii_lowercase()).as_deref() {
-        None | Some("crmplus") => Some(Subject::Subscription { state, detail }),
+        None | Some("crmplus") => Some(Subject::Subscription { state, named, detail }),
         Some("cliq") => Some(Subject::CliqPlan { detail }),
         Some(_) => None,
     }

@@ -95,7 +95,7 @@ pub fn invitation(
         message_key: message_key.to_owned(),
         date,
         unsubscribe: reminders_only(is_reminder, invitation.unsubscribe.as_deref())
-            .and_then(|address| Email::parse(address).ok()),
+            .map(str::to_owned),
         in_reply_to: reminders_only(is_reminder, invitation.thread.as_deref()).map(str::to_owned),
     })
 }

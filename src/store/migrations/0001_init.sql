@@ -209,7 +209,7 @@ CREATE TABLE homes (
 
 -- What forbids every write for a person (R3, G6, G9). `one` is the person, or the lesser of two
 -- 'organization/CRM user'; `other` the organizations, or the greater. Told once, then kept until
--- the facts agree again.
+-- the facts agree again. `shared` is what two CRM users of one organization have in common.
 CREATE TABLE conflicts (
   id      INTEGER PRIMARY KEY,
   kind    TEXT    NOT NULL,
@@ -217,6 +217,7 @@ CREATE TABLE conflicts (
   other   TEXT    NOT NULL,
   since   INTEGER NOT NULL,
   told_at INTEGER,
+  shared  TEXT,
   UNIQUE (one, other, kind)
 );
 CREATE INDEX conflicts_other ON conflicts(other);
@@ -229,6 +230,12 @@ CREATE TABLE joins (
   generation    INTEGER NOT NULL,
   send          INTEGER NOT NULL,
   created_at    INTEGER NOT NULL
+) WITHOUT ROWID;
+
+-- Addresses that asked for no more letters.
+CREATE TABLE suppressed (
+  email TEXT    PRIMARY KEY,
+  since INTEGER NOT NULL
 ) WITHOUT ROWID;
 
 -- Up to when the ticks of each scheduled job of each organization (or of all, '') had their turn.
@@ -346,6 +353,8 @@ CREATE TABLE organizations (
   paid_type         TEXT,
   crm_licences      INTEGER,
   plan_read_at      INTEGER,
+  -- Whether they are to be read now, and not at the next poll.
+  plan_asked        INTEGER NOT NULL DEFAULT 1,
   -- Paid Cliq seats as last listed and given since, and the number at which the portal said that
   -- none is left, with the pool that was configured then.
   seats_used        INTEGER,

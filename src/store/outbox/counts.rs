@@ -4,7 +4,7 @@ use rusqlite::params;
 use serde::Serialize;
 
 use super::{StoreError, Tx};
-use crate::domain::{BootId, GuestId, Lane, MembershipId, OrgId, RunId, Timestamp};
+use crate::domain::{BootId, GuestId, Lane, MembershipId, RunId, Timestamp};
 
 /// Letters sent from `from` to `now` or on their way: how many, and when the oldest of them went.
 /// Those "of the future", sent under a clock that was set back since, do not count.
@@ -139,21 +139,4 @@ pub fn moved_since(
                     OR (state = 'waiting' AND created_at > ?2 AND created_at <= ?3)) LIMIT 1",
         )?
         .exists(params![membership.0, from.millis(), now.millis()])?)
-}
-
-/// Whether administrators were told this title for this organization since `from`. Notices carry
-/// their title as the reason.
-pub fn told_since(
-    tx: &Tx<'_>,
-    organization: &OrgId,
-    title: &str,
-    from: Timestamp,
-) -> Result<bool, StoreError> {
-    Ok(tx
-        .sql()
-        .prepare_cached(
-            "SELECT 1 FROM actions WHERE operation IN ('admin_mail', 'admin_post')
-               AND organization = ?1 AND reason = ?2 AND created_at >= ?3 LIMIT 1",
-        )?
-        .exists(params![organization.as_str(), title, from.millis()])?)
 }

@@ -16,7 +16,7 @@ pub use batch::{
     withdraw_guest,
 };
 pub use counts::{
-    Tally, done_by_run, in_flight, letters_since, moved_since, tally, told_since, waiting, waits,
+    Tally, done_by_run, in_flight, letters_since, moved_since, tally, waiting, waits,
     waits_for_guest, waits_to,
 };
 pub use look::{Filter, Line, Retry, list, retry};

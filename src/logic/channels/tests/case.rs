@@ -117,6 +117,7 @@ fn timing() -> Timing {
         reminders: 2,
         remind_every: DAY * 2,
         overdue_after: DAY,
+        readd_cooldown: DAY,
         quiet_hours: None,
         time_zone: chrono_tz::Tz::UTC,
     }
