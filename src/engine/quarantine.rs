@@ -184,6 +184,7 @@ impl Engine {
         if ended {
             tracing::info!(organization = %host.id(), "reads work again; the quarantine is over");
             self.wake(&Desk::Hints(host.id().clone()));
+            self.wake_outbox(host.id());
         }
         Ok(())
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use rusqlite::{OptionalExtension, Row, params};
 
 use super::super::counters;
+use super::super::orgs::NOT_FROZEN;
 use super::super::pauses::NOT_PAUSED;
 use super::queue::operation;
 use super::{Cause, StoreError, Tx};
@@ -35,6 +36,10 @@ const COLUMNS: &str = "id, organization, membership_id, guest_id, operation, pay
 const FIRST_IN_LANE: &str = "NOT EXISTS (SELECT 1 FROM actions earlier
      WHERE earlier.membership_id = actions.membership_id AND earlier.lane = actions.lane
        AND earlier.state = 'waiting' AND earlier.id < actions.id)";
+
+/// What concerns people waits while their organization is in quarantine: portal rows, and the letters
+/// and messages that follow from them (G12). What administrators are told does not.
+const TO_ADMINS: &str = "actions.membership_id IS NULL";
 
 /// Counted by operation and outcome in the same transaction as the end itself.
 const COUNTED: &str = "action";
@@ -72,7 +77,8 @@ pub fn next_due(tx: &Tx<'_>, desk: &Desk, boot: BootId) -> Result<Option<Timesta
         .sql()
         .prepare_cached(&format!(
             "SELECT min(CASE WHEN boot IS NOT NULL AND boot <> ?4 THEN 0 ELSE next_at END)
-             FROM actions WHERE {rows} AND {FIRST_IN_LANE} AND {NOT_PAUSED}"
+             FROM actions WHERE {rows} AND {FIRST_IN_LANE} AND {NOT_PAUSED}
+               AND ({TO_ADMINS} OR {NOT_FROZEN})"
         ))?
         .query_row(params![lane, other, organization, boot.0], |row| row.get(0))?;
     Ok(next.map(Timestamp))
@@ -93,7 +99,7 @@ pub fn claim(
             "UPDATE actions SET boot = ?4, claims = claims + 1, next_at = ?6 WHERE id =
                (SELECT id FROM actions WHERE {rows}
                   AND (next_at <= ?5 OR (boot IS NOT NULL AND boot <> ?4)) AND {FIRST_IN_LANE}
-                  AND {NOT_PAUSED}
+                  AND {NOT_PAUSED} AND ({TO_ADMINS} OR {NOT_FROZEN})
                 ORDER BY next_at, id LIMIT 1)
              RETURNING {COLUMNS}"
         ))?
