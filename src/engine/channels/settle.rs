@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::places::mapped;
 use crate::domain::channel::{Guest, GuestState, Level, Way};
 use crate::domain::membership::Membership;
+use crate::domain::plan::Hold;
 use crate::domain::{
     Access, Class, CliqId, CrmUser, CrmUserId, Lane, Operation, Presence, Standing, Timestamp,
 };
@@ -63,6 +64,8 @@ impl Engine {
             return Ok(());
         }
         let mut bounds = self.bounds(tx, host.id(), now)?;
+        // Whoever was let in was approved, and this belongs to it.
+        bounds.unapproved = None;
         let sides = crate::engine::facts::Sides::nobody(now);
         let user = &row.crm_user_id;
         let look = Look { host, user, sides: &sides, cause, rearm: false, now };
@@ -217,6 +220,9 @@ impl Engine {
         bounds: &mut Bounds,
     ) -> Result<(), StoreError> {
         let Planned { before, mut decision, mapping, .. } = planned;
+        if bounds.hold().is_some_and(|hold| is_unapproved(hold, before.as_ref(), &decision)) {
+            return Ok(());
+        }
         let admitted = match (decision.step, row) {
             (Some(ChannelStep::Remove), Some(row)) => bounds.removals.admits(tx, row.id)?,
             // Nobody is taken out whom the guard cannot count.
@@ -295,6 +301,20 @@ fn take(known: &mut Vec<Guest>, channel: &str, user: &CrmUserId) -> Option<Guest
     let found = own.or_else(|| known.iter().position(of)).map(|at| known.remove(at));
     known.retain(|guest| !of(guest));
     found
+}
+
+/// Whether a decision is one that somebody has to approve first, as for memberships: before the first
+/// run every step, under a changed scope whatever brings somebody into a channel anew.
+fn is_unapproved(hold: &Hold, before: Option<&Guest>, decision: &GuestDecision) -> bool {
+    let wanted = |guest: Option<&Guest>| {
+        guest.is_some_and(|guest| guest.state == GuestState::Wanted || guest.is_open())
+    };
+    let newly = !wanted(before) && wanted(decision.guest.as_ref());
+    let adds = matches!(decision.step, Some(ChannelStep::Add(_)));
+    match hold {
+        Hold::FirstRun => newly || decision.step.is_some(),
+        _ => newly || (adds && !wanted(before)),
+    }
 }
 
 pub(super) fn has_left(before: Option<&Guest>, decision: &GuestDecision) -> bool {
