@@ -14,11 +14,11 @@ use super::outlook::{Closed, Outlook, Reading, licence_line};
 use super::{Desk, Engine, Host, Step};
 use crate::domain::plan::{Hold, Plan};
 use crate::domain::run::{RunState, Trigger};
-use crate::domain::{CrmUserId, Email, Failure, OrgId, RunId};
+use crate::domain::{CrmUserId, Email, Failure, OrgId, RunId, Timestamp};
 use crate::logic::seal;
 use crate::store::outbox::Cause;
 use crate::store::runs::{self, Note, Run};
-use crate::store::{StoreError, ledger, looks, orgs};
+use crate::store::{StoreError, Tx, ledger, looks, orgs};
 use crate::zoho::{Calls, Meter, Priority};
 
 /// People planned in one transaction.
@@ -87,21 +87,16 @@ impl Engine {
             .store
             .write("resync", move |tx| {
                 let person = asked.user.as_deref();
-                if let (false, None, Some((run, runs))) = (one, person, runs::open_everywhere(tx)?)
-                {
-                    let child = |run: Run| Some((run.organization?, run.id));
-                    let runs = runs.into_iter().filter_map(child).collect();
-                    asked.note(tx, None, run, now)?;
-                    return Ok(Requested { run, runs });
-                }
-                let parent = if one { None } else { Some(runs::open_parent(tx, trigger, now)?) };
-                let mut opened = Vec::new();
+                let (mut opened, mut news) = (Vec::new(), false);
                 for id in named {
-                    let run = runs::open(tx, parent, &id, person, trigger, now)?;
+                    let (run, new) = runs::open(tx, &id, person, trigger, now)?;
                     opened.push((id, run));
+                    news |= new;
                 }
-                let run = parent.or_else(|| opened.first().map(|(_, run)| *run));
-                let run = run.unwrap_or(RunId(0));
+                let run = match (one, opened.first()) {
+                    (true, first) => first.map_or(RunId(0), |(_, run)| *run),
+                    (false, _) => request(tx, &opened, news, trigger, now)?,
+                };
                 let organization = opened.first().map(|(id, _)| id).filter(|_| one);
                 asked.note(tx, organization, run, now)?;
                 Ok(Requested { run, runs: opened })
@@ -156,12 +151,7 @@ impl Engine {
 
     async fn run_everybody(&self, host: &Host, run: &Run) -> Result<(), ReadError> {
         let reading = self.read_everybody(host, run).await?;
-        let (engine, id) = (self.clone(), host.id().clone());
-        let hold = self
-            .inner
-            .store
-            .read(move |tx| engine.host(&id).map_or(Ok(None), |host| engine.whole_hold(tx, host)))
-            .await?;
+        let hold = self.hold_of(host).await?;
         let sides = Arc::clone(&reading.sides);
         let goes = hold.is_none();
         self.plan_and_queue(host, run, reading, hold).await?;
@@ -169,6 +159,15 @@ impl Engine {
             self.note_members(host, &sides).await?;
         }
         Ok(())
+    }
+
+    /// What holds the organization's runs back, whatever is in them.
+    async fn hold_of(&self, host: &Host) -> Result<Option<Hold>, StoreError> {
+        let (engine, id) = (self.clone(), host.id().clone());
+        self.inner
+            .store
+            .read(move |tx| engine.host(&id).map_or(Ok(None), |host| engine.whole_hold(tx, host)))
+            .await
     }
 
     /// Reads both sides and every mapped channel, and notes what that says of the organization.
@@ -199,8 +198,12 @@ impl Engine {
     async fn run_one(&self, host: &Host, run: &Run, person: &str) -> Result<(), ReadError> {
         let reading = self.read_one(host, person, true).await?;
         if reading.people.is_empty() {
-            // Asked of every organization, most of them need not know the person.
-            let state = if run.parent.is_some() { RunState::Done } else { RunState::Failed };
+            // Asked of every organization, most of them need not know the person. That may have been
+            // asked after this one was taken up.
+            let id = run.id;
+            let asked = self.inner.store.read(move |tx| runs::get(tx, id)).await?;
+            let of_all = asked.is_some_and(|run| run.parent.is_some());
+            let state = if of_all { RunState::Done } else { RunState::Failed };
             let counts = noted_calls(reading.calls);
             let note = Note {
                 state,
@@ -211,7 +214,8 @@ impl Engine {
             };
             return Ok(self.note_run(run.id, note).await?);
         }
-        self.plan_and_queue(host, run, reading, None).await
+        let hold = self.hold_of(host).await?;
+        self.plan_and_queue(host, run, reading, hold).await
     }
 
     /// Reads one person, by whatever they are named; nobody, if the organization does not know them.
@@ -277,6 +281,8 @@ impl Engine {
             let note = Note { error: Some(why), ..noted(&plan, RunState::Failed, hold.as_ref()) };
             return Ok(self.note_run(run.id, note).await?);
         }
+        // There is nothing to approve of a person for whom nothing is to be done.
+        let hold = hold.filter(|_| run.person.is_none() || !plan.lines.is_empty());
         if hold.is_some() {
             return Ok(self.hold_run(host, run, &plan, hold.as_ref()).await?);
         }
@@ -427,6 +433,23 @@ impl Engine {
         };
         self.note_run(run.id, note).await
     }
+}
+
+/// The request over these runs: the one that stands for just these, if nothing of it is new.
+fn request(
+    tx: &Tx<'_>,
+    runs: &[(OrgId, RunId)],
+    news: bool,
+    trigger: Trigger,
+    now: Timestamp,
+) -> Result<RunId, StoreError> {
+    let parts: Vec<RunId> = runs.iter().map(|(_, run)| *run).collect();
+    if let (false, Some(known)) = (news, runs::request_over(tx, &parts)?) {
+        return Ok(known);
+    }
+    let parent = runs::open_parent(tx, trigger, now)?;
+    parts.iter().try_for_each(|run| runs::add_part(tx, parent, *run))?;
+    Ok(parent)
 }
 
 /// What an unknown person's run says.

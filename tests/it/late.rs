@@ -250,6 +250,7 @@ async fn i31_a_listing_for_webhooks_that_is_older_than_a_run_adds_nobody_who_is_
     step.await.unwrap().unwrap();
     bridge.settle().await;
     assert_eq!(did(&bridge, "add_external").await, 7);
+    assert_eq!(bridge.journal().await.calls("birch", "portal"), 7, "nobody asks for the eighth");
     assert!(bridge.mails("p0@partner.example").await.is_empty());
     bridge.finish().await;
 }
