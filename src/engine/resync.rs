@@ -11,10 +11,11 @@ use super::apply::Look;
 use super::facts::{ReadError, Sides};
 use super::held::noted;
 use super::outlook::{Closed, Outlook, Reading, licence_line};
+use super::resolve::is_deleted;
 use super::{Desk, Engine, Host, Step};
 use crate::domain::plan::{Hold, Plan};
 use crate::domain::run::{RunState, Trigger};
-use crate::domain::{CrmUserId, Email, Failure, OrgId, RunId, Timestamp};
+use crate::domain::{CrmUser, CrmUserId, Email, Failure, OrgId, RunId, State, Timestamp};
 use crate::logic::seal;
 use crate::store::outbox::Cause;
 use crate::store::runs::{self, Note, Run};
@@ -124,7 +125,7 @@ impl Engine {
             .await?;
         let Some(run) = claimed else { return Ok(Step::Idle(None)) };
         tracing::info!(run = %run.id, %organization, person = run.person.is_some(), "run begins");
-        let host = &host.metered(&Meter::default());
+        let host = &host.for_run(&Meter::default());
         let result = match &run.person {
             None => self.run_everybody(host, &run).await,
             Some(person) => self.run_one(host, &run, person).await,
@@ -233,39 +234,39 @@ impl Engine {
             Some(row) => Some(row.crm_user_id.clone()),
             None => email.is_none().then(|| CrmUserId::new(person)),
         };
-        let person = Some(person.to_owned());
+        let leaves =
+            known.first().is_some_and(|row| row.is_live() || row.state == State::RemovalStaged);
+        let mut leaver = None;
+        let asked = Some(person.to_owned());
         if let Some(user) = candidate {
             let sides = self.look_at(host, &user).await?;
             if notes {
                 self.note_good_read(host).await?;
             }
-            if sides.roster.get(&user).is_some() || !known.is_empty() {
+            if leaves && sides.roster.get(&user).is_none_or(is_deleted) {
+                leaver = Some(user);
+            } else if sides.roster.get(&user).is_some() || !known.is_empty() {
                 if notes {
                     self.read_members_of(host, &sides, &user).await?;
                 }
                 let calls = host.account.calls();
-                return Ok(Reading { sides, people: vec![user], person, calls });
+                return Ok(Reading { sides, people: vec![user], person: asked, calls });
             }
         }
-        // Named by a zuid or an address that the ledger does not know: only a listing can tell.
+        // Named by a zuid or an address that the ledger does not know, or gone from CRM: only a
+        // listing can tell.
         let sides = self.list(host, Priority::Webhook).await?;
         if notes {
             self.note_listing(host, &sides).await?;
         }
-        let named = person.as_deref();
-        let people: Vec<CrmUserId> = sides
-            .roster
-            .iter()
-            .filter(|user| {
-                user.email.as_ref().is_some_and(|address| Some(address) == email.as_ref())
-                    || user.zuid.as_ref().is_some_and(|zuid| Some(zuid.as_str()) == named)
-            })
-            .map(|user| user.id.clone())
-            .collect();
+        let people = match leaver {
+            Some(user) => vec![user],
+            None => named(&sides, person, email.as_ref()),
+        };
         if let (true, [user]) = (notes, people.as_slice()) {
             self.read_members_of(host, &sides, user).await?;
         }
-        Ok(Reading { sides, people, person, calls: host.account.calls() })
+        Ok(Reading { sides, people, person: asked, calls: host.account.calls() })
     }
 
     /// Makes the plan, then queues what nothing holds back in a few transactions.
@@ -433,6 +434,15 @@ impl Engine {
         };
         self.note_run(run.id, note).await
     }
+}
+
+/// Whom a listing shows by this zuid or address.
+fn named(sides: &Sides, name: &str, email: Option<&Email>) -> Vec<CrmUserId> {
+    let is_meant = |user: &&CrmUser| {
+        user.email.as_ref().is_some_and(|address| Some(address) == email)
+            || user.zuid.as_ref().is_some_and(|zuid| zuid.as_str() == name)
+    };
+    sides.roster.iter().filter(is_meant).map(|user| user.id.clone()).collect()
 }
 
 /// The request over these runs: the one that stands for just these, if nothing of it is new.
