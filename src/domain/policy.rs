@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::access::{CliqPlan, Subscription};
-use super::crm::CrmUser;
+use super::crm::{CrmUser, Standing};
 use super::email::Email;
 use super::ids::OrgId;
 use super::time::Timestamp;
@@ -107,6 +107,22 @@ pub struct Policy {
     pub expire_after: Duration,
     /// Least time between a removal and a fresh invitation of the same person (G5).
     pub readd_cooldown: Duration,
+}
+
+impl Policy {
+    /// Why the scope does not mean this user; `None` if it does.
+    pub fn leaves_out(&self, user: &CrmUser) -> Option<&'static str> {
+        if self.exclude.matches(user) {
+            return Some("`scope.exclude` names the person");
+        }
+        let included = self.include.as_ref().is_none_or(|include| include.matches(user));
+        (!included).then_some("`scope.include` does not name the person")
+    }
+
+    /// Whether the user is to have access: active, and not left out by the scope.
+    pub fn means(&self, user: &CrmUser) -> bool {
+        user.standing == Standing::Active && self.leaves_out(user).is_none()
+    }
 }
 
 /// How much may be taken away (`[guard]`; design section 11, "Guard").

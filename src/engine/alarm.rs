@@ -8,7 +8,7 @@ use crate::domain::letter::Notice;
 use crate::domain::{OrgId, Timestamp};
 use crate::logic::alarm::{self, GoodRun};
 use crate::store::outbox::Cause;
-use crate::store::{StoreError, Tx, boots, orgs, told};
+use crate::store::{StoreError, Tx, boots, orgs, runs, told};
 
 /// What administrators are told about, by its name in the store.
 const MATTER: &str = "no good run";
@@ -83,7 +83,11 @@ impl Engine {
         let settings = &self.inner.settings.schedule;
         let last = orgs::good_run(tx, id)?.map(|(at, took)| GoodRun { at, took });
         let started_at = boots::started_at(tx, self.inner.boot)?;
-        let at = alarm::at(&settings.reconcile, settings.time_zone, last, started_at);
-        Ok(Silence { last, since: last.map_or(started_at, |run| run.at), at })
+        // Ticks are skipped while a large plan is carried out: as long as it gets on, that is no silence.
+        let progress = runs::last_progress(tx, id)?;
+        let heard =
+            last.map(|run| GoodRun { at: progress.map_or(run.at, |at| at.max(run.at)), ..run });
+        let at = alarm::at(&settings.reconcile, settings.time_zone, heard, started_at);
+        Ok(Silence { last, since: heard.map_or(started_at, |run| run.at), at })
     }
 }

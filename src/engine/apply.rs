@@ -368,7 +368,7 @@ fn note_by_hand(
     let entered = before.map(|row| row.state) != Some(row.state);
     let suspected = before.is_some_and(|row| row.suspected_at.is_some());
     let what = match verdict {
-        Verdict::RemoveByHand if entered => "remove",
+        Verdict::RemoveByHand(_) if entered => "remove",
         Verdict::RestrictByHand if !suspected => "block",
         _ => return,
     };

@@ -315,7 +315,7 @@ fn deeds(known: Option<&Membership>, decision: &Decision) -> Vec<(Deed, &'static
     }
     let suspected = known.is_some_and(|row| row.suspected_at.is_some());
     match decision.verdict {
-        Verdict::RemoveByHand if decision.guarded => {
+        Verdict::RemoveByHand(_) if decision.guarded => {
             deeds.push((Deed::RemoveByHand, State::RemovalStaged.as_str()));
         }
         Verdict::RestrictByHand if !suspected => {

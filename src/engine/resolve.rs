@@ -187,12 +187,12 @@ impl Engine {
         hints: &[ClaimedHint],
         sides: &Sides,
     ) -> Result<BTreeSet<MembershipId>, StoreError> {
-        let active = |hint: &&ClaimedHint| {
+        let meant = |hint: &&ClaimedHint| {
             let user = sides.roster.get(&hint.crm_user_id);
-            user.is_some_and(|user| user.standing == Standing::Active)
+            user.is_some_and(|user| host.policy.means(user))
         };
         let mut leavers = BTreeSet::new();
-        for hint in hints.iter().filter(|hint| !active(hint)) {
+        for hint in hints.iter().filter(|hint| !meant(hint)) {
             let (user, now) = (&hint.crm_user_id, self.now());
             let cause = Cause::default();
             let look = Look { host, user, sides, cause, rearm: false, now };

@@ -9,7 +9,7 @@ use super::deliver::Effect;
 use super::quarantine::Freeze;
 use super::{Engine, Host};
 use crate::domain::membership::{Membership, State};
-use crate::domain::{Action, Class, CliqUser, Email, Failure, PortalVerb, Standing};
+use crate::domain::{Action, Class, CliqUser, Email, Failure, PortalVerb};
 use crate::logic::plan::classify;
 use crate::store::StoreError;
 use crate::zoho::CallError;
@@ -37,9 +37,10 @@ impl Engine {
                 Ok(Some(cliq.map(|cliq| cliq.email)))
             }
             PortalVerb::AddExternal if self.now().since(action.created_at) > BELIEVED_FOR => {
-                let active = self.is_active(host, row).await?;
-                let why = "it waited, and CRM does not list the person as active any more";
-                Ok(Some(if active { Ok(None) } else { Err(why) }))
+                let why =
+                    "it waited, and CRM does not list the person as active and meant any more";
+                let meant = self.is_meant(host, row).await?;
+                Ok(Some(if meant { Ok(None) } else { Err(why) }))
             }
             _ => Ok(None),
         }
@@ -88,8 +89,8 @@ impl Engine {
         row: &Membership,
         guarded: bool,
     ) -> Result<Result<CliqUser, &'static str>, CallError> {
-        if guarded && self.is_active(host, row).await? {
-            return Ok(Err("CRM lists the person as active again"));
+        if guarded && self.is_meant(host, row).await? {
+            return Ok(Err("CRM lists the person as active again, and the scope means them"));
         }
         let mut found = None;
         if let Some(id) = &row.cliq_id {
@@ -109,9 +110,9 @@ impl Engine {
         })
     }
 
-    /// Whether CRM lists the person as active at this moment.
-    async fn is_active(&self, host: &Host, row: &Membership) -> Result<bool, CallError> {
+    /// Whether CRM lists the person as active at this moment, and the scope means them.
+    async fn is_meant(&self, host: &Host, row: &Membership) -> Result<bool, CallError> {
         let user = host.crm.user(&row.crm_user_id).await?;
-        Ok(user.is_some_and(|user| user.standing == Standing::Active))
+        Ok(user.is_some_and(|user| host.policy.means(&user)))
     }
 }

@@ -66,17 +66,60 @@ async fn i10_an_edited_filter_removes_nobody_until_the_plan_is_approved() {
     bridge.restart().await;
     bridge.work().await;
     assert_eq!(told(&bridge).await, 1, "once");
-    // What is approved is what the plan says, and from then on runs apply.
+    // What is approved is what the plan says, and from then on runs apply: whom the scope does not
+    // mean any more is restricted, and taken out later.
     let dry = bridge.plan().await;
     assert_eq!(lines(&dry["actions"]), []);
+    let leaving =
+        |plan: &Value| lines(&plan["held"]).iter().filter(|(verb, _)| verb == "restrict").count();
+    assert_eq!(leaving(&dry), 4, "{dry}");
     let run = bridge.run_birch().await;
     assert_eq!(run["checksum"], dry["checksum"]);
     bridge.approved(&run).await;
     assert_eq!(
         (bridge.portal_did("restrict").await, bridge.portal_did("add_external").await),
-        (1, 6)
+        (4, 6)
     );
     assert_eq!(bridge.run_birch().await["state"], "done");
+    assert_eq!(bridge.portal_did("remove_external").await, 0);
+    bridge.clock.advance(DAY * 8);
+    let late = bridge.run_birch().await;
+    assert_eq!((&late["state"], &late["hold"]), (&json!("held"), &json!("guard")), "{late}");
+    bridge.approved(&late).await;
+    // Deactivated is not deleted: the fourth stays restricted.
+    assert_eq!(bridge.portal_did("remove_external").await, 3);
+    bridge.finish().await;
+}
+
+#[tokio::test]
+async fn i10_i21_who_falls_out_of_the_scope_in_crm_leaves_and_comes_back() {
+    let channels = format!("{}\n{}", mapped(&["ext"]), NARROW.replace("Partner", "Standard"));
+    let bridge = Setup::demo().with("acme", &channels).world("acme", EXT).start().await;
+    let (bo, cleo) =
+        (bridge.add("acme", BO).await, bridge.add("acme", "cleo@partner.example").await);
+    let acme = async |bridge: &Bridge| {
+        bridge.resync(json!({ "organization": "acme" })).await;
+        bridge.settle().await;
+    };
+    acme(&bridge).await;
+    bridge.act(&format!("/organizations/acme/members/{BO}/accept"), &Value::Null).await;
+    acme(&bridge).await;
+    for id in [&bo, &cleo] {
+        let path = format!("/organizations/acme/crm-users/{id}");
+        bridge.patch(&path, &json!({ "profile": "Partner" })).await;
+        bridge.webhook("crmplus", &bridge.event("user.updated", "acme", id)).await;
+        bridge.settle().await;
+        bridge.clock.advance(DAY * 2);
+    }
+    // Who was in is restricted, who was invited is not; neither keeps the channel.
+    assert_eq!(bridge.cliq_row("acme", BO).await.unwrap()["status"], "inactive");
+    assert!(bridge.cliq_row("acme", "cleo@partner.example").await.is_none());
+    assert_eq!(bridge.invited("ext").await, Vec::<String>::new());
+    let path = format!("/organizations/acme/crm-users/{bo}");
+    bridge.patch(&path, &json!({ "profile": "Standard" })).await;
+    acme(&bridge).await;
+    assert_eq!(bridge.cliq_row("acme", BO).await.unwrap()["status"], "active");
+    assert_eq!(bridge.mails(BO).await.len(), 1);
     bridge.finish().await;
 }
 

@@ -4,7 +4,7 @@
 use super::READ_AGAIN;
 use super::batch::{Candidate, Fresh};
 use super::places::mapped;
-use super::settle::{GuestNote, is_deleted, under};
+use super::settle::{GuestNote, UNSCOPED, is_deleted, under};
 use crate::domain::channel::{Guest, GuestState, Member, Way};
 use crate::domain::{ActionId, CliqId, CrmUser, GuestId, Membership, Standing, Timestamp};
 use crate::engine::subscription::access_of;
@@ -138,6 +138,10 @@ impl Again<'_> {
         Ok((after, decision.step, decision.verdict))
     }
 
+    fn is_unscoped(&self, user: &CrmUser) -> bool {
+        self.host.policy.leaves_out(user).is_some()
+    }
+
     /// Whether the channel is still meant for the person, by what was read right now.
     fn mapping(&self, person: &Person<'_>) -> Mapping {
         let Some(mapped) = mapped(self.host, &self.batch.channel) else {
@@ -149,6 +153,7 @@ impl Again<'_> {
         let Some(user) = person.crm else { return Mapping::Unknown };
         match &user.standing {
             Standing::Active if person.row.is_none() && !mapped.internals => Mapping::Unknown,
+            Standing::Active if person.row.is_some() && self.is_unscoped(user) => UNSCOPED,
             Standing::Active if mapped.when.matches(user) => Mapping::Holds,
             Standing::Active => Mapping::Lapsed("the channel's `when` does not name the person"),
             Standing::NotActive(word) if !is_deleted(word) => Mapping::Held,

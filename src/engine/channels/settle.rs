@@ -354,7 +354,7 @@ fn holds(
         | Verdict::Conflict
         | Verdict::Home(_)
         | Verdict::HeldByDowngrade => return Mapping::Held,
-        // The membership's own planner decides about these.
+        // Nothing follows for a row that CRM does not show in full.
         Verdict::OutOfScope(_) | Verdict::NoAddress | Verdict::UnknownStatus(_) => {
             return Mapping::Unknown;
         }
@@ -363,6 +363,7 @@ fn holds(
     let Some(when) = when else { return Mapping::Lapsed("the channel is not mapped any more") };
     let Some(user) = look.sides.roster.get(look.user) else { return Mapping::Unknown };
     match &user.standing {
+        Standing::Active if matches!(who, Who::Member(_)) && is_unscoped(look) => UNSCOPED,
         Standing::Active if when.matches(user) => Mapping::Holds,
         Standing::Active => Mapping::Lapsed("the channel's `when` does not name the person"),
         // Deactivated is not deleted: the restriction blocks the person, and may end (G16).
@@ -372,6 +373,15 @@ fn holds(
         Standing::NotActive(_) => Mapping::Lapsed("CRM does not list the person as active"),
         Standing::Unknown(_) => Mapping::Unknown,
     }
+}
+
+/// The scope that brought the person here does not mean them any more (I10).
+pub(super) const UNSCOPED: Mapping = Mapping::Lapsed("the scope does not name the person");
+
+/// Whether the scope leaves an active CRM user out.
+fn is_unscoped(look: &Look<'_>) -> bool {
+    let user = look.sides.roster.get(look.user);
+    user.is_some_and(|user| look.host.policy.leaves_out(user).is_some())
 }
 
 /// Whether CRM's word for who is not active says that the user is deleted.

@@ -6,7 +6,7 @@
 //! absent: the guard, and the fresh read right before the call.
 
 use super::downgrade::instead_of_leaving;
-use super::{Decision, Facts, Matched, Step, Verdict, classify, enter, keep, note_address};
+use super::{Decision, Facts, Leaver, Matched, Step, Verdict, classify, enter, keep, note_address};
 use crate::domain::membership::{Membership, Origin, State};
 use crate::domain::policy::Policy;
 use crate::domain::{Class, CliqUser, PortalVerb, Presence, Timestamp};
@@ -27,7 +27,7 @@ pub(super) fn absent(policy: &Policy, facts: &Facts<'_>, now: Timestamp) -> Deci
     if first || now.since(since) < policy.grace {
         return keep(row, Verdict::Absent);
     }
-    leave(policy, facts, row, now)
+    leave(policy, facts, row, Leaver::Gone, now)
 }
 
 /// CRM has the row and says that it is not active: positive evidence, without grace. Deleted is
@@ -50,7 +50,12 @@ pub(super) fn not_active(
     }
     if word.eq_ignore_ascii_case("deleted") {
         // A deleted user may be back under a new id, which only a listing shows (Z14).
-        return if facts.complete { leave(policy, facts, row, now) } else { keep(row, verdict) };
+        let leaver = Leaver::Gone;
+        return if facts.complete {
+            leave(policy, facts, row, leaver, now)
+        } else {
+            keep(row, verdict)
+        };
     }
     deactivate(policy, facts, row, verdict, now)
 }
@@ -69,13 +74,32 @@ fn external<'a>(policy: &Policy, facts: &Facts<'a>) -> Result<Option<&'a CliqUse
     }
 }
 
-fn leave(policy: &Policy, facts: &Facts<'_>, mut row: Membership, now: Timestamp) -> Decision {
+/// The scope does not mean the person any more, which the CRM row or the configuration says
+/// positively: access goes as a leaver's does, without grace (I10, I21).
+pub(super) fn unscoped(
+    policy: &Policy,
+    facts: &Facts<'_>,
+    why: &'static str,
+    now: Timestamp,
+) -> Decision {
+    let Some(known) = facts.membership else { return Decision::nothing(Verdict::OutOfScope(why)) };
+    let row = Membership { absent_since: None, suspected_at: None, ..known.clone() };
+    leave(policy, facts, row, Leaver::Unscoped(why), now)
+}
+
+fn leave(
+    policy: &Policy,
+    facts: &Facts<'_>,
+    mut row: Membership,
+    why: Leaver,
+    now: Timestamp,
+) -> Decision {
     let cliq = match external(policy, facts) {
         Ok(found) => found,
         Err(Verdict::Internal) => return release(&row, now),
         Err(verdict) => return keep(row, verdict),
     };
-    let Some(cliq) = cliq else { return nothing_to_take(facts, row, now) };
+    let Some(cliq) = cliq else { return nothing_to_take(facts, row, why, now) };
     note_shown(&mut row, cliq);
     let adds = policy.portal_adds;
     if let Some(held) = instead_of_leaving(&row, facts.access, cliq.presence, adds, now) {
@@ -93,26 +117,26 @@ fn leave(policy: &Policy, facts: &Facts<'_>, mut row: Membership, now: Timestamp
     if !policy.portal_adds {
         let guarded = row.state != State::RemovalStaged;
         enter(&mut row, State::RemovalStaged, now);
-        return Decision { guarded, ..keep(row, Verdict::RemoveByHand) };
+        return Decision { guarded, ..keep(row, Verdict::RemoveByHand(why)) };
     }
     let (late, staged) = (row.state == State::Removed, row.state == State::RemovalStaged);
     let (verb, verdict) = match cliq.presence {
         _ if late => (PortalVerb::RemoveExternal, Verdict::LateJoin),
-        Presence::Pending => (PortalVerb::RemoveExternal, Verdict::Cancel),
+        Presence::Pending => (PortalVerb::RemoveExternal, Verdict::Cancel(why)),
         // Asked for until it is done: a restriction that was given up leaves a leaver inside. One
         // that was done, of somebody who is active again, is an administrator's wish.
         Presence::Active if !staged || !row.restricted_by_bridge => {
             row.restricted_by_bridge = false;
-            (PortalVerb::Restrict, Verdict::Restrict)
+            (PortalVerb::Restrict, Verdict::Restrict(why))
         }
         Presence::Active | Presence::Inactive
             if staged && now.since(row.since) >= policy.remove_after =>
         {
-            (PortalVerb::RemoveExternal, Verdict::Remove)
+            (PortalVerb::RemoveExternal, Verdict::Remove(why))
         }
         Presence::Active | Presence::Inactive => {
             enter(&mut row, State::RemovalStaged, now);
-            return keep(row, Verdict::Staged);
+            return keep(row, Verdict::Staged(why));
         }
         Presence::Unknown => return keep(row, Verdict::UnknownPresence),
     };
@@ -123,7 +147,12 @@ fn leave(policy: &Policy, facts: &Facts<'_>, mut row: Membership, now: Timestamp
 /// Cliq does not show the leaver. Whoever was only wanted, or never seen, never was in; somebody who
 /// was seen has to be missing from two complete listings. A "no", and an invitation that ran out,
 /// stay what they are (G3).
-fn nothing_to_take(facts: &Facts<'_>, mut row: Membership, now: Timestamp) -> Decision {
+fn nothing_to_take(
+    facts: &Facts<'_>,
+    mut row: Membership,
+    why: Leaver,
+    now: Timestamp,
+) -> Decision {
     let open = row.is_live() || row.state == State::RemovalStaged;
     if !open {
         return keep(row, Verdict::Settled);
@@ -131,7 +160,7 @@ fn nothing_to_take(facts: &Facts<'_>, mut row: Membership, now: Timestamp) -> De
     let since = if facts.complete { *row.unseen_since.get_or_insert(now) } else { now };
     if row.state == State::Wanted || facts.complete && (!row.seen || since < now) {
         enter(&mut row, State::Removed, now);
-        return keep(row, Verdict::Gone);
+        return keep(row, Verdict::Gone(why));
     }
     let state = row.state;
     keep(row, Verdict::NotShown(state))

@@ -13,9 +13,9 @@ mod verdict;
 
 pub use class::{classify, evidence};
 pub use matching::{doubles, found_by, is_claimed, matching, of_ledger};
-pub use verdict::Verdict;
+pub use verdict::{Leaver, Verdict};
 
-use leaving::{absent, not_active, release};
+use leaving::{absent, not_active, release, unscoped};
 
 use crate::domain::membership::{Membership, Origin, State};
 use crate::domain::policy::Policy;
@@ -120,6 +120,9 @@ fn decide(policy: &Policy, facts: &Facts<'_>, now: Timestamp) -> Decision {
     if let Some(verdict) = out_of_bounds(policy, user, facts) {
         return out(facts.membership, verdict, now);
     }
+    if let Some(why) = policy.leaves_out(user) {
+        return unscoped(policy, facts, why, now);
+    }
     match draft(policy, user, facts, now) {
         Some(row) => home::hold(facts.home, mirror(policy, user, facts, row, now)),
         None => Decision::nothing(Verdict::NoAddress),
@@ -148,13 +151,7 @@ fn out_of_bounds(policy: &Policy, user: &CrmUser, facts: &Facts<'_>) -> Option<V
         return Some(Verdict::Conflict);
     }
     if user.category.as_deref().is_some_and(|category| category != "regular_user") {
-        return Some(Verdict::OutOfScope("it is not a regular CRM user"));
-    }
-    if policy.exclude.matches(user) {
-        return Some(Verdict::OutOfScope("scope.exclude names it"));
-    }
-    if policy.include.as_ref().is_some_and(|include| !include.matches(user)) {
-        return Some(Verdict::OutOfScope("scope.include does not name it"));
+        return Some(Verdict::OutOfScope("it is no regular CRM user"));
     }
     None
 }

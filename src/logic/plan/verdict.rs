@@ -1,7 +1,27 @@
 //! Why the planner decided as it did, in a word for machines and a sentence for people.
 
+use std::fmt;
+
 use crate::domain::{Home, State};
 use crate::logic::home;
+
+/// Why somebody is a leaver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leaver {
+    /// CRM does not have the user any more.
+    Gone,
+    /// The scope does not mean the user any more, for this reason (I10, I21).
+    Unscoped(&'static str),
+}
+
+impl fmt::Display for Leaver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Gone => f.write_str("No longer in CRM"),
+            Self::Unscoped(why) => write!(f, "No longer meant ({why})"),
+        }
+    }
+}
 
 /// The reason of a decision.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,21 +81,21 @@ pub enum Verdict {
     /// Who was seen is in no part of two complete listings.
     Vanished(State),
     /// A leaver's access is restricted.
-    Restrict,
+    Restrict(Leaver),
     /// A deactivated user's access is restricted.
     Deactivated,
     /// A leaver's open invitation is cancelled.
-    Cancel,
+    Cancel(Leaver),
     /// A leaver is taken out after the time between.
-    Remove,
+    Remove(Leaver),
     /// Joined after the invitation was withdrawn (G17).
     LateJoin,
     /// A leaver waits, restricted, to be taken out.
-    Staged,
+    Staged(Leaver),
     /// A leaver whom Cliq does not show.
-    Gone,
+    Gone(Leaver),
     /// `observe`: a leaver is to be removed in CRM Plus.
-    RemoveByHand,
+    RemoveByHand(Leaver),
     /// `observe`: a deactivated user is to be blocked in CRM Plus.
     RestrictByHand,
     /// A leaver who was there before the bridge.
@@ -123,14 +143,14 @@ impl Verdict {
             Self::Vanished(State::Left) => "left",
             Self::Vanished(State::Expired) => "expired",
             Self::Vanished(_) => "declined",
-            Self::Restrict => "restrict",
+            Self::Restrict(_) => "restrict",
             Self::Deactivated => "deactivated",
-            Self::Cancel => "cancel",
-            Self::Remove => "remove",
+            Self::Cancel(_) => "cancel",
+            Self::Remove(_) => "remove",
             Self::LateJoin => "late_join",
-            Self::Staged => "staged",
-            Self::Gone => "gone",
-            Self::RemoveByHand => "remove_by_hand",
+            Self::Staged(_) => "staged",
+            Self::Gone(_) => "gone",
+            Self::RemoveByHand(_) => "remove_by_hand",
             Self::RestrictByHand => "restrict_by_hand",
             Self::NotOurs => "not_ours",
             Self::Succeeded => "succeeded",
@@ -171,19 +191,19 @@ impl Verdict {
             }
             Self::Home(home) => return home::sentence(home),
             Self::Vanished(_)
-            | Self::Restrict
+            | Self::Restrict(_)
             | Self::Deactivated
-            | Self::Cancel
-            | Self::Remove
+            | Self::Cancel(_)
+            | Self::Remove(_)
             | Self::LateJoin
-            | Self::Staged
-            | Self::Gone
-            | Self::RemoveByHand
+            | Self::Staged(_)
+            | Self::Gone(_)
+            | Self::RemoveByHand(_)
             | Self::RestrictByHand
             | Self::NotOurs
             | Self::Succeeded
             | Self::Overtaken
-            | Self::Released => self.of_leaving(),
+            | Self::Released => return self.of_leaving(),
             Self::Downgraded
             | Self::DowngradedByHand
             | Self::StaysRestricted
@@ -221,8 +241,24 @@ impl Verdict {
         fixed.to_owned()
     }
     /// Sentences about people who leave; the last is [`Self::Released`]'s.
-    fn of_leaving(&self) -> &'static str {
-        match self {
+    fn of_leaving(&self) -> String {
+        let fixed = match self {
+            Self::Restrict(why) => {
+                return format!("{why}: access is restricted, and removed later.");
+            }
+            Self::Cancel(why) => return format!("{why}: the open invitation is cancelled."),
+            Self::Remove(why) => {
+                return format!("{why}, still so after `guard.remove_after`: removed.");
+            }
+            Self::Staged(why) => {
+                return format!("{why}: restricted, and waits for `guard.remove_after`.");
+            }
+            Self::Gone(why) => return format!("{why}, and not in Cliq: nothing to take back."),
+            Self::RemoveByHand(why) => {
+                return format!(
+                    "{why}: remove the person in CRM Plus (Admin panel, Users); no API can."
+                );
+            }
             Self::Vanished(State::Left) => {
                 "In no part of two complete listings of Cliq: the person left, and is not added \
                  again."
@@ -233,16 +269,8 @@ impl Verdict {
             Self::Vanished(_) => {
                 "The open invitation is in no part of two complete listings of Cliq: declined."
             }
-            Self::Restrict => "No longer in CRM: access is restricted, and removed later.",
             Self::Deactivated => "Deactivated in CRM: access is restricted until CRM says active.",
-            Self::Cancel => "No longer in CRM: the open invitation is cancelled.",
-            Self::Remove => "Still not in CRM after `guard.remove_after`: removed.",
             Self::LateJoin => "Accepted an invitation that had been withdrawn: removed.",
-            Self::Staged => "No longer in CRM: restricted, and waits for `guard.remove_after`.",
-            Self::Gone => "No longer in CRM, and not in Cliq: nothing to take back.",
-            Self::RemoveByHand => {
-                "No longer in CRM: remove the person in CRM Plus (Admin panel, Users); no API can."
-            }
             Self::RestrictByHand => {
                 "Deactivated in CRM: block the person in CRM Plus (Admin panel, Users); no API can."
             }
@@ -252,7 +280,8 @@ impl Verdict {
             Self::Overtaken => "Something newer is known; the person is looked at again.",
             Self::Succeeded => "Another CRM user is this person now; nothing is taken back.",
             _ => "Has become one of the organization's own people: not ours any more.",
-        }
+        };
+        fixed.to_owned()
     }
 
     /// Sentences about a downgrade; the last is [`Self::HeldByDowngrade`]'s.

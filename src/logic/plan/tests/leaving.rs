@@ -1,6 +1,7 @@
 //! Who leaves, by the planner alone: evidence, the two steps of leaving, and what is never taken.
 
 use super::*;
+use crate::logic::plan::Leaver;
 
 fn leaver(state: State, absent_for: u64) -> Membership {
     let since = NOW - Duration::from_hours(absent_for);
@@ -39,7 +40,7 @@ fn g1_a_leaver_is_restricted_first_and_removed_after_the_time_between() {
         restricted_by_bridge: true,
         ..leaver(State::RemovalStaged, 500)
     };
-    assert_eq!(plan(&gone(Some(&seen), &staged(6))).verdict, Verdict::Staged);
+    assert_eq!(plan(&gone(Some(&seen), &staged(6))).verdict, Verdict::Staged(Leaver::Gone));
     let decision = plan(&gone(Some(&seen), &staged(7)));
     assert_eq!(decision.steps, [Step::Portal(PortalVerb::RemoveExternal)]);
     let once = plan(&gone(None, &staged(8)));
@@ -54,7 +55,7 @@ fn g17_an_open_invitation_is_cancelled_and_a_late_join_is_taken_back() {
     let pending = cliq(Presence::Pending);
     let invited = leaver(State::Invited, 30);
     let decision = plan(&gone(Some(&pending), &invited));
-    assert_eq!(decision.verdict, Verdict::Cancel);
+    assert_eq!(decision.verdict, Verdict::Cancel(Leaver::Gone));
     assert_eq!(decision.steps, [Step::Portal(PortalVerb::RemoveExternal)]);
     let joined = cliq(Presence::Active);
     let removed = leaver(State::Removed, 30);
@@ -92,7 +93,7 @@ fn r29_nobody_is_taken_away_who_is_not_ours_and_external() {
     assert_eq!(plan(&claimed).verdict, Verdict::Succeeded);
     let by_hand = Policy { portal_adds: false, ..policy() };
     let decision = plan_one(&by_hand, &gone(Some(&active), &due), NOW);
-    assert_eq!((decision.steps, decision.verdict), (vec![], Verdict::RemoveByHand));
+    assert_eq!((decision.steps, decision.verdict), (vec![], Verdict::RemoveByHand(Leaver::Gone)));
 }
 
 #[test]
@@ -122,4 +123,25 @@ fn i24_who_was_seen_is_gone_after_two_complete_listings_and_comes_back_when_show
     let never_seen = Membership { seen: false, ..member(State::Invited) };
     let nobody = Facts { complete: true, ..facts(Some(&ada), None, Some(&never_seen)) };
     assert_eq!(plan(&nobody).ledger, None, "the portal said so and Cliq lags");
+}
+
+#[test]
+fn i10_i21_whom_the_scope_does_not_mean_any_more_leaves_guarded() {
+    let narrow = Policy { include: Some(Matcher::default()), ..policy() };
+    let (bo, seen) = (user("bo@partner.example"), cliq(Presence::Active));
+    let member = |origin| Membership { origin, seen: true, ..member(State::Joined) };
+    let ours = member(Origin::Made);
+    let decision = plan_one(&narrow, &facts(Some(&bo), Some(&seen), Some(&ours)), NOW);
+    assert_eq!(decision.steps, [Step::Portal(PortalVerb::Restrict)]);
+    assert!(decision.guarded);
+    let why = Leaver::Unscoped("`scope.include` does not name the person");
+    assert_eq!(decision.verdict, Verdict::Restrict(why));
+    let theirs = member(Origin::Present);
+    let decision = plan_one(&narrow, &facts(Some(&bo), Some(&seen), Some(&theirs)), NOW);
+    assert_eq!((decision.steps, decision.verdict), (vec![], Verdict::NotOurs));
+    let pending = cliq(Presence::Pending);
+    let invited = Membership { state: State::Invited, ..ours };
+    let decision = plan_one(&narrow, &facts(Some(&bo), Some(&pending), Some(&invited)), NOW);
+    assert_eq!(decision.verdict, Verdict::Cancel(why));
+    assert!(decision.guarded);
 }
