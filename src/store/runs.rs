@@ -392,7 +392,8 @@ pub fn is_busy(tx: &Tx<'_>, organization: &OrgId, now: Timestamp) -> Result<bool
         .sql()
         .prepare_cached(&format!(
             "SELECT 1 FROM runs WHERE organization = ?1 AND person IS NULL
-               AND (state IN ('queued', 'reading') OR (state = 'applying' AND EXISTS
+               AND state IN ('queued', 'reading', 'applying')
+               AND (state <> 'applying' OR (EXISTS
                  (SELECT 1 FROM actions WHERE actions.run_id = runs.id
                     AND actions.state = 'waiting' AND lane IN ('access', 'licence', 'channel')
                     AND (next_at <= ?2 OR actions.boot IS NOT NULL)
@@ -413,7 +414,8 @@ pub fn last_progress(tx: &Tx<'_>, organization: &OrgId) -> Result<Option<Timesta
         .sql()
         .prepare_cached(
             "SELECT max(actions.finished_at) FROM actions JOIN runs ON runs.id = actions.run_id
-             WHERE runs.organization = ?1 AND runs.person IS NULL AND runs.state = 'applying'",
+             WHERE runs.organization = ?1 AND runs.person IS NULL AND runs.state = 'applying'
+               AND runs.state IN ('queued', 'reading', 'applying')",
         )?
         .query_row([organization.as_str()], |row| row.get(0))?;
     Ok(last.map(Timestamp))
