@@ -11,6 +11,8 @@ use super::support::harness::rows;
 use super::support::{Bridge, Setup};
 
 const BO: &str = "bo@partner.example";
+/// Longer than any jitter.
+const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
 
@@ -62,7 +64,7 @@ async fn runs_go_on_during_a_pause_that_keeps_an_earlier_one_from_its_end() {
     bridge.settle().await;
     assert_eq!(state(&bridge, &run).await, "applying");
     let before = listings(&bridge, "birch").await;
-    bridge.live_for(HOUR * 3).await;
+    bridge.live_for(HOUR * 3 + MINUTE).await;
     assert_eq!(listings(&bridge, "birch").await - before, 3, "every tick");
     assert_eq!(bridge.organization("birch").await["skipped_ticks"], 0);
     assert_eq!(bridge.notices("No good run").await, 0);
@@ -128,7 +130,7 @@ async fn a_switch_to_observe_ends_what_waited_for_the_portal_and_says_so() {
     assert!(add["detail"].as_str().unwrap().contains("observe"), "{add}");
     assert_eq!(bridge.steps("birch", BO, "not_done").await, 1);
     let before = listings(&bridge, "birch").await;
-    bridge.live_for(HOUR * 2).await;
+    bridge.live_for(HOUR * 2 + MINUTE).await;
     assert_eq!(listings(&bridge, "birch").await - before, 2);
     assert_eq!(bridge.journal().await.calls("birch", "portal"), 0);
     bridge.finish().await;
