@@ -305,12 +305,7 @@ impl Engine {
                 "restored"
             }
             PortalVerb::Restrict => {
-                // What an operator asked for is the administrators' choice: no run undoes it (R15).
-                row.restricted_by_bridge = !action.by_operator;
-                if row.state == State::RemovalStaged && !action.by_operator {
-                    // `remove_after` is time without access.
-                    row.since = now;
-                }
+                note_restricted(action, &mut row, now);
                 "restricted"
             }
             PortalVerb::RemoveExternal => {
@@ -369,6 +364,15 @@ impl Engine {
                 .to_owned(),
         };
         self.tell_admins(tx, organization, &notice, cause, now)
+    }
+}
+
+/// What an operator asked for is the administrators' choice: no run undoes it (R15).
+fn note_restricted(action: &Action, row: &mut Membership, now: Timestamp) {
+    row.restricted_by_bridge = !action.by_operator;
+    if row.state == State::RemovalStaged && !action.by_operator {
+        // `remove_after` is time without access.
+        row.since = now;
     }
 }
 

@@ -44,13 +44,16 @@ impl Engine {
         bounds: &mut Bounds,
     ) -> Result<(), StoreError> {
         for planned in self.plan_guests(tx, look, row, verdict)? {
+            if bounds.hold().is_some_and(|hold| is_unapproved(hold, &planned)) {
+                continue;
+            }
             self.settle_guest(tx, look, row, planned, bounds)?;
         }
         Ok(())
     }
 
     /// Plans the known channels of a membership that has changed without a look at CRM: what was
-    /// meant at the last look still is.
+    /// meant at the last look still is, and was approved with whoever was let in.
     pub(in crate::engine) fn settle_remembered(
         &self,
         tx: &Tx<'_>,
@@ -64,8 +67,6 @@ impl Engine {
             return Ok(());
         }
         let mut bounds = self.bounds(tx, host.id(), now)?;
-        // Whoever was let in was approved, and this belongs to it.
-        bounds.unapproved = None;
         let sides = crate::engine::facts::Sides::nobody(now);
         let user = &row.crm_user_id;
         let look = Look { host, user, sides: &sides, cause, rearm: false, now };
@@ -220,9 +221,6 @@ impl Engine {
         bounds: &mut Bounds,
     ) -> Result<(), StoreError> {
         let Planned { before, mut decision, mapping, .. } = planned;
-        if bounds.hold().is_some_and(|hold| is_unapproved(hold, before.as_ref(), &decision)) {
-            return Ok(());
-        }
         let admitted = match (decision.step, row) {
             (Some(ChannelStep::Remove), Some(row)) => bounds.removals.admits(tx, row.id)?,
             // Nobody is taken out whom the guard cannot count.
@@ -305,7 +303,8 @@ fn take(known: &mut Vec<Guest>, channel: &str, user: &CrmUserId) -> Option<Guest
 
 /// Whether a decision is one that somebody has to approve first, as for memberships: before the first
 /// run every step, under a changed scope whatever brings somebody into a channel anew.
-fn is_unapproved(hold: &Hold, before: Option<&Guest>, decision: &GuestDecision) -> bool {
+fn is_unapproved(hold: &Hold, planned: &Planned) -> bool {
+    let (before, decision) = (planned.before.as_ref(), &planned.decision);
     let wanted = |guest: Option<&Guest>| {
         guest.is_some_and(|guest| guest.state == GuestState::Wanted || guest.is_open())
     };
