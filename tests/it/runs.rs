@@ -144,8 +144,8 @@ async fn i15_a_large_plan_that_is_carried_out_slowly_is_no_silence() {
         bridge.add("birch", &format!("p{number}@partner.example")).await;
     }
     for _ in 0..10 {
-        // One call passes, and the next meets a lock.
-        let more = json!({ "organization": "birch", "skip": 1 });
+        // One call passes, and whatever comes after it meets a lock.
+        let more = json!({ "organization": "birch", "skip": 1, "times": null });
         let lock = json!({ "kind": "throttle", "retry_after_s": 900 });
         bridge.fault("portal", more, lock).await;
         bridge.live_for(Duration::from_mins(15)).await;
