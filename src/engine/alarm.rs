@@ -8,7 +8,7 @@ use crate::domain::letter::Notice;
 use crate::domain::{OrgId, Timestamp};
 use crate::logic::alarm::{self, GoodRun};
 use crate::store::outbox::Cause;
-use crate::store::{StoreError, Tx, boots, orgs, runs, told};
+use crate::store::{StoreError, Tx, boots, orgs, told};
 
 /// What administrators are told about, by its name in the store.
 const MATTER: &str = "no good run";
@@ -17,8 +17,10 @@ const MATTER: &str = "no good run";
 pub(super) struct Silence {
     /// The last good one.
     pub(super) last: Option<GoodRun>,
-    /// Since when there was none: that, or this start.
+    /// Since when there was none: that, or since the organization is known.
     since: Timestamp,
+    /// Whether that lies ahead: the clock was set back since.
+    is_ahead: bool,
     /// When it becomes an alarm; `None` where no run is ever due.
     at: Option<Timestamp>,
 }
@@ -44,7 +46,15 @@ impl Engine {
     /// Raises the alarm when it is due, once per silence. Answers when it will be.
     async fn watch_runs(&self, host: &Host) -> Result<Option<Timestamp>, StoreError> {
         let (engine, id, now) = (self.clone(), host.id().clone(), self.now());
-        let silence = self.inner.store.read(move |tx| engine.silence(tx, &id)).await?;
+        let mut silence = self.inner.store.read(move |tx| engine.silence(tx, &id)).await?;
+        if silence.is_ahead {
+            let (engine, id) = (self.clone(), host.id().clone());
+            let heed = move |tx: &Tx<'_>| {
+                orgs::heed_clock(tx, &id, now)?;
+                engine.silence(tx, &id)
+            };
+            silence = self.inner.store.write("clock set back", heed).await?;
+        }
         if !silence.is_alarm(now) {
             return Ok(silence.at);
         }
@@ -81,13 +91,18 @@ impl Engine {
     /// How long there was no good run of the organization.
     pub(super) fn silence(&self, tx: &Tx<'_>, id: &OrgId) -> Result<Silence, StoreError> {
         let settings = &self.inner.settings.schedule;
+        let now = self.now();
         let last = orgs::good_run(tx, id)?.map(|(at, took)| GoodRun { at, took });
-        let started_at = boots::started_at(tx, self.inner.boot)?;
-        // Ticks are skipped while a large plan is carried out: as long as it gets on, that is no silence.
-        let progress = runs::last_progress(tx, id)?;
-        let heard =
-            last.map(|run| GoodRun { at: progress.map_or(run.at, |at| at.max(run.at)), ..run });
-        let at = alarm::at(&settings.reconcile, settings.time_zone, heard, started_at);
-        Ok(Silence { last, since: heard.map_or(started_at, |run| run.at), at })
+        let known_at = orgs::known_at(tx, id)?.unwrap_or(now);
+        let since = last.map_or(known_at, |run| run.at);
+        let due = alarm::due(&settings.reconcile, settings.time_zone, last, known_at);
+        let at = match due {
+            Some(due) => {
+                let start = boots::first_between(tx, due.counts_starts_from(), now)?;
+                Some(due.after(start))
+            }
+            None => None,
+        };
+        Ok(Silence { last, since, is_ahead: since > now, at })
     }
 }

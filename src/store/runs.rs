@@ -408,19 +408,6 @@ pub fn is_busy(tx: &Tx<'_>, organization: &OrgId, now: Timestamp) -> Result<bool
         .exists(params![organization.as_str(), now.millis()])?)
 }
 
-/// When a run over the whole organization that is being carried out last did something.
-pub fn last_progress(tx: &Tx<'_>, organization: &OrgId) -> Result<Option<Timestamp>, StoreError> {
-    let last: Option<i64> = tx
-        .sql()
-        .prepare_cached(
-            "SELECT max(actions.finished_at) FROM actions JOIN runs ON runs.id = actions.run_id
-             WHERE runs.organization = ?1 AND runs.person IS NULL AND runs.state = 'applying'
-               AND runs.state IN ('queued', 'reading', 'applying')",
-        )?
-        .query_row([organization.as_str()], |row| row.get(0))?;
-    Ok(last.map(Timestamp))
-}
-
 /// How many runs are not finished.
 pub fn open_count(tx: &Tx<'_>) -> Result<i64, StoreError> {
     Ok(tx

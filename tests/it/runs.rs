@@ -137,28 +137,6 @@ async fn a_switch_to_observe_ends_what_waited_for_the_portal_and_says_so() {
 }
 
 #[tokio::test]
-async fn i15_a_large_plan_that_is_carried_out_slowly_is_no_silence() {
-    let bridge = Setup::demo().start().await;
-    bridge.live_for(Duration::from_secs(1)).await;
-    for number in 0..10 {
-        bridge.add("birch", &format!("p{number}@partner.example")).await;
-    }
-    for _ in 0..10 {
-        // One call passes, and whatever comes after it meets a lock.
-        let more = json!({ "organization": "birch", "skip": 1, "times": null });
-        let lock = json!({ "kind": "throttle", "retry_after_s": 900 });
-        bridge.fault("portal", more, lock).await;
-        bridge.live_for(Duration::from_mins(15)).await;
-        bridge.clear_faults().await;
-    }
-    assert!(bridge.organization("birch").await["skipped_ticks"].as_i64().unwrap() > 4);
-    assert_eq!(bridge.notices("No good run").await, 0);
-    bridge.settle().await;
-    assert_eq!(bridge.journal().await.portal_writes("add_external"), 10);
-    bridge.finish().await;
-}
-
-#[tokio::test]
 async fn ten_resyncs_of_everything_are_one_run_of_an_organization_that_waits() {
     let bridge = Setup::demo().start().await;
     let acme = Desk::Runs(OrgId::new("acme"));
