@@ -17,10 +17,8 @@ const MATTER: &str = "no good run";
 pub(super) struct Silence {
     /// The last good one.
     pub(super) last: Option<GoodRun>,
-    /// Since when there was none: that, or since the organization is known.
+    /// Since when there was none: that, or this start.
     since: Timestamp,
-    /// Whether that lies ahead: the clock was set back since.
-    is_ahead: bool,
     /// When it becomes an alarm; `None` where no run is ever due.
     at: Option<Timestamp>,
 }
@@ -46,15 +44,7 @@ impl Engine {
     /// Raises the alarm when it is due, once per silence. Answers when it will be.
     async fn watch_runs(&self, host: &Host) -> Result<Option<Timestamp>, StoreError> {
         let (engine, id, now) = (self.clone(), host.id().clone(), self.now());
-        let mut silence = self.inner.store.read(move |tx| engine.silence(tx, &id)).await?;
-        if silence.is_ahead {
-            let (engine, id) = (self.clone(), host.id().clone());
-            let heed = move |tx: &Tx<'_>| {
-                orgs::heed_clock(tx, &id, now)?;
-                engine.silence(tx, &id)
-            };
-            silence = self.inner.store.write("clock set back", heed).await?;
-        }
+        let silence = self.inner.store.read(move |tx| engine.silence(tx, &id)).await?;
         if !silence.is_alarm(now) {
             return Ok(silence.at);
         }
@@ -91,18 +81,9 @@ impl Engine {
     /// How long there was no good run of the organization.
     pub(super) fn silence(&self, tx: &Tx<'_>, id: &OrgId) -> Result<Silence, StoreError> {
         let settings = &self.inner.settings.schedule;
-        let now = self.now();
         let last = orgs::good_run(tx, id)?.map(|(at, took)| GoodRun { at, took });
-        let known_at = orgs::known_at(tx, id)?.unwrap_or(now);
-        let since = last.map_or(known_at, |run| run.at);
-        let due = alarm::due(&settings.reconcile, settings.time_zone, last, known_at);
-        let at = match due {
-            Some(due) => {
-                let start = boots::first_between(tx, due.counts_starts_from(), now)?;
-                Some(due.after(start))
-            }
-            None => None,
-        };
-        Ok(Silence { last, since, is_ahead: since > now, at })
+        let started_at = boots::started_at(tx, self.inner.boot)?;
+        let at = alarm::at(&settings.reconcile, settings.time_zone, last, started_at);
+        Ok(Silence { last, since: last.map_or(started_at, |run| run.at), at })
     }
 }
