@@ -139,7 +139,7 @@ impl Engine {
             Retry::Guarded => {
                 let why = format!(
                     "{id} takes access from somebody, so the guard has to be asked again: resync \
-                     the person or the organization instead"
+                     the person instead"
                 );
                 return Err(Refused::Forbidden(why));
             }

@@ -8,6 +8,7 @@ use super::subscription::access_for;
 use super::tell::named;
 use super::{Engine, Host, pairs};
 use crate::domain::membership::{Membership, State};
+use crate::domain::plan::Hold;
 use crate::domain::{CrmUser, CrmUserId, Lane, Operation, PortalVerb, Standing, Timestamp};
 use crate::logic::plan::{
     Decision, Facts, Matched, Step, Verdict, is_claimed, matching, of_ledger, plan_one,
@@ -94,6 +95,14 @@ impl Engine {
         decision: &mut Decision,
         bounds: &mut Bounds,
     ) -> Result<bool, StoreError> {
+        if let Some(hold) = bounds.hold()
+            && is_unapproved(hold, known, decision)
+        {
+            // As in a run over the organization: only planned until it is approved.
+            decision.steps.clear();
+            (decision.ledger, decision.guarded, decision.vanished) = (None, false, false);
+            return Ok(true);
+        }
         let mut held = false;
         if decision.steps.iter().copied().any(invites)
             && !self.is_counted(tx, known, look.now)?
@@ -261,6 +270,20 @@ pub(super) fn invites(step: Step) -> bool {
     matches!(step, Step::Invite | Step::Portal(PortalVerb::AddExternal))
 }
 
+/// Whether a decision is one that somebody has to approve first. Before the first run that is every
+/// step; under a changed scope every invitation of a person who was not wanted before the change. Who
+/// is not wanted yet is not noted as wanted either.
+fn is_unapproved(hold: &Hold, known: Option<&Membership>, decision: &Decision) -> bool {
+    let begins = |row: &Membership| matches!(row.state, State::Wanted | State::Invited);
+    let wanted = known.is_some_and(begins);
+    let newly = !wanted && decision.ledger.as_ref().is_some_and(begins);
+    let invites = decision.steps.iter().copied().any(invites);
+    match hold {
+        Hold::FirstRun => newly || !decision.steps.is_empty(),
+        _ => newly || (invites && !wanted),
+    }
+}
+
 /// Takes the invitation out of a decision: the person stays as before and is planned again later.
 fn hold(known: Option<&Membership>, decision: &mut Decision) {
     decision.steps.retain(|step| !invites(*step));
@@ -305,8 +328,11 @@ fn is_overtaken(
     now: Timestamp,
 ) -> Result<bool, StoreError> {
     let (organization, begun_at) = (look.host.id(), look.sides.begun_at);
+    // A run over everybody is as new as anything but single looks; what a listing for webhooks showed
+    // of others, nobody has acted on.
+    let of_everybody = look.cause.run.is_some() && !look.rearm;
     if looks::is_newer(tx, organization, look.user, begun_at, now)?
-        || (!look.sides.complete && orgs::was_listed_since(tx, organization, begun_at, now)?)
+        || (!of_everybody && orgs::was_listed_since(tx, organization, begun_at, now)?)
     {
         return Ok(true);
     }

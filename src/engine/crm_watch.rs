@@ -210,7 +210,7 @@ impl Engine {
             .inner
             .store
             .write("watch listing", move |tx| {
-                let run = runs::open(tx, None, &id, None, Trigger::Schedule, now)?;
+                let (run, _) = runs::open(tx, &id, None, Trigger::Schedule, now)?;
                 // One that reads already may have passed what the notification is about.
                 let state = runs::get(tx, run)?.map(|run| run.state);
                 let still = state == Some(RunState::Reading);

@@ -3,20 +3,21 @@
 use super::failures::PORTAL_SHUT;
 use super::licences::book_licence;
 use super::tell::named;
-use super::{Desk, Engine, Host, Step};
+use super::{Desk, Engine, OutboxDesk, Step};
 use crate::domain::budget::Group;
 use crate::domain::letter::{Kind, Notice};
 use crate::domain::membership::{Membership, Origin, State};
 use crate::domain::{
-    Action, Class, CliqUser, Failure, HintKind, MembershipId, Operation, OrgId, PortalVerb,
-    Timestamp,
+    Action, Failure, HintKind, MembershipId, Operation, OrgId, PortalVerb, Timestamp,
 };
-use crate::logic::plan::classify;
 use crate::store::audit::{self, Entry};
 use crate::store::outbox::{self, Cause, End, NewAction, Wish};
 use crate::store::{StoreError, Tx, hints, ledger, runs, told};
+use crate::zoho::Permit;
 use crate::zoho::portal::{Applied, PortalCall};
-use crate::zoho::{CallError, Permit};
+
+/// Rows ended in one transaction where there is no portal any more, so that nobody waits long behind it.
+const ENDED_TOGETHER: usize = 200;
 
 /// A claimed row and, for the portal, the permit to send it.
 enum Claimed {
@@ -92,8 +93,7 @@ impl Engine {
             Desk::Access(organization) => {
                 let Some(portal) = self.host(organization).and_then(|host| host.portal.as_ref())
                 else {
-                    // The organization went back to `observe`: its rows wait for the portal.
-                    return Ok(Claimed::Nothing(None));
+                    return self.end_without_portal(organization).await.map(Claimed::Nothing);
                 };
                 match portal.gate().try_take(Group::Portal).await {
                     Ok(taken) => permit = Some(taken),
@@ -114,13 +114,41 @@ impl Engine {
     }
 
     /// The row, unless somebody has to say first who the person is or where they are at home.
-    async fn undisputed(&self, id: Option<MembershipId>) -> Result<Option<Membership>, StoreError> {
+    pub(super) async fn undisputed(
+        &self,
+        id: Option<MembershipId>,
+    ) -> Result<Option<Membership>, StoreError> {
         let (engine, Some(id)) = (self.clone(), id) else { return Ok(None) };
         self.inner
             .store
             .read(move |tx| {
                 let Some(row) = ledger::get(tx, id)? else { return Ok(None) };
                 Ok(if engine.dispute(tx, &row)?.is_some() { None } else { Some(row) })
+            })
+            .await
+    }
+
+    /// The organization went back to `observe`: what waited for the portal is over, and the persons'
+    /// history says so. Wakes the desk at once if there is more.
+    async fn end_without_portal(
+        &self,
+        organization: &OrgId,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        let (boot, now) = (self.inner.boot, self.now());
+        let desk = OutboxDesk::Access(organization.clone());
+        self.inner
+            .store
+            .write("end without portal", move |tx| {
+                let why =
+                    "the organization is in observe mode now, in which the portal is not called";
+                for _ in 0..ENDED_TOGETHER {
+                    let Some(action) = outbox::claim(tx, &desk, boot, now)? else { break };
+                    outbox::settle(tx, action.id, boot, End::Superseded(why), now)?;
+                    note_needless(tx, &action, why, now)?;
+                    look_once_more(tx, &action, now)?;
+                }
+                runs::finish_applied(tx, now)?;
+                outbox::next_due(tx, &desk, boot)
             })
             .await
     }
@@ -144,21 +172,16 @@ impl Engine {
             return Ok(Ok(Effect::Needless("the membership is not wanted any more")));
         }
         let mut email = row.email.clone();
-        if matches!(verb, PortalVerb::RemoveExternal | PortalVerb::Restrict) {
-            match self.second_key(host, &row, action.guarded).await {
-                // What CRM said last may be a tombstone by now, or one rename behind; the person to
-                // be taken out is the one that Cliq shows (I17).
-                Ok(Ok(cliq)) => email = cliq.email.unwrap_or(email),
-                Ok(Err(why)) => return Ok(Ok(Effect::Needless(why))),
-                Err(error) => return Ok(Err(error.failure_of_one(self.now()))),
+        match self.look_before(host, action, verb, &row).await {
+            Ok(None) => {}
+            Ok(Some(Ok(address))) => {
+                email = address.unwrap_or(email);
+                if let Some(effect) = self.overtaken(action, verb).await? {
+                    return Ok(Ok(effect));
+                }
             }
-            // Reading took its time: somebody may have released the person or paused meanwhile.
-            if !self.undisputed(action.membership).await?.is_some_and(|row| row.is_owned()) {
-                return Ok(Ok(Effect::Needless("the membership is not the bridge's any more")));
-            }
-            if self.held_back(&action.organization, vec![action.id]).await? {
-                return Ok(Ok(Effect::HeldBack));
-            }
+            Ok(Some(Err(why))) => return Ok(Ok(Effect::Needless(why))),
+            Err(error) => return self.unread(host, action, &error).await,
         }
         let call = PortalCall {
             operation: verb,
@@ -179,41 +202,6 @@ impl Engine {
             }
             Err(error) => Err(error.failure(self.now())),
         })
-    }
-
-    /// The second of two keys, at the moment of the write: the ledger says that the membership is
-    /// ours, and a fresh read has to say External (R29, design decision 4): that row, or why not.
-    async fn second_key(
-        &self,
-        host: &Host,
-        row: &Membership,
-        guarded: bool,
-    ) -> Result<Result<CliqUser, &'static str>, CallError> {
-        if guarded && self.is_meant(host, row).await? {
-            return Ok(Err("CRM lists the person as active again, and the scope means them"));
-        }
-        let mut found = None;
-        if let Some(id) = &row.cliq_id {
-            found = host.cliq.user(id.as_str()).await?;
-        }
-        if found.is_none() {
-            // An invitation that is still open may be found by its address only.
-            let addresses = [&row.email, row.invited_as.as_ref().unwrap_or(&row.email)];
-            let mut same = host.cliq.search_any(&addresses).await?;
-            found = if same.len() == 1 { same.pop() } else { None };
-        }
-        let Some(cliq) = found else { return Ok(Err("Cliq does not show the person any more")) };
-        Ok(match classify(&host.policy, &cliq) {
-            Class::External => Ok(cliq),
-            Class::Internal => Err("not external: Cliq shows one of the organization's own"),
-            Class::Unknown => Err("not external: Cliq does not tell whose person this is"),
-        })
-    }
-
-    /// Whether CRM lists the person as active at this moment, and the scope means them.
-    async fn is_meant(&self, host: &Host, row: &Membership) -> Result<bool, CallError> {
-        let user = host.crm.user(&row.crm_user_id).await?;
-        Ok(user.is_some_and(|user| host.policy.means(&user)))
     }
 
     async fn book(&self, action: Action, effect: Effect) -> Result<(), StoreError> {
@@ -320,8 +308,7 @@ impl Engine {
                 "restored"
             }
             PortalVerb::Restrict => {
-                // What an operator asked for is the administrators' choice: no run undoes it (R15).
-                row.restricted_by_bridge = !action.by_operator;
+                note_restricted(action, &mut row, now);
                 "restricted"
             }
             PortalVerb::RemoveExternal => {
@@ -382,6 +369,15 @@ impl Engine {
             ),
         };
         self.tell_admins(tx, organization, &notice, cause, now)
+    }
+}
+
+/// What an operator asked for is the administrators' choice: no run undoes it (R15).
+fn note_restricted(action: &Action, row: &mut Membership, now: Timestamp) {
+    row.restricted_by_bridge = !action.by_operator;
+    if row.state == State::RemovalStaged && !action.by_operator {
+        // `remove_after` is time without access.
+        row.since = now;
     }
 }
 

@@ -192,12 +192,9 @@ impl Engine {
             .rehearse(REHEARSED, move |tx| {
                 // A configured organization does not go away while the daemon runs.
                 let host = engine.host(&organization).ok_or(StoreError::Gone)?;
-                let mut hold = None;
                 preview.rehearse(tx, &organization, now)?;
                 rehearse_internals(tx, host, &reading.sides)?;
-                if reading.person.is_none() {
-                    hold = engine.whole_hold(tx, host)?;
-                }
+                let hold = engine.whole_hold(tx, host)?;
                 engine.outlook(tx, host, &reading, hold.as_ref(), now)
             })
             .await

@@ -18,7 +18,7 @@ use crate::store::{StoreError, Tx, ledger, removals, told};
 const TAKEN_OUT_MAX: u32 = 2;
 
 /// How far back removals are counted: longer than two rounds of grace, removal and cooldown.
-const WINDOW: Duration = Duration::from_hours(30 * 24);
+pub(super) const WINDOW: Duration = Duration::from_hours(30 * 24);
 
 /// Takes the add out of a decision for somebody who was taken out too often; the person stays as
 /// before. An operator who asks for this very person is believed.

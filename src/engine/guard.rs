@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use super::outlook::Closed;
 use super::{Engine, Host};
 use crate::domain::letter::Notice;
+use crate::domain::plan::Hold;
 use crate::domain::policy::Limits;
 use crate::domain::{CrmUserId, MembershipId, OrgId, Timestamp};
 use crate::logic::guard::{Trip, check};
@@ -36,6 +37,8 @@ pub(super) struct Guard {
     from: Timestamp,
     /// Read when first asked: most transactions take nothing away from anybody.
     known: Option<Known>,
+    /// No API takes anybody out here: who is told to the administrators counts.
+    by_hand: bool,
     /// Set when a whole run would trip it: then nobody new passes, whatever fits.
     closed: Option<Trip>,
     /// An operator approved what is asked for next.
@@ -54,15 +57,25 @@ pub(super) struct Bounds {
     pub(super) vanishing: Allowance,
     /// What only an administrator can do, a line each.
     pub(super) by_hand: Vec<String>,
+    /// What nobody has approved yet: the first run, or what the configuration means for people now.
+    pub(super) unapproved: Option<Hold>,
+    open: bool,
 }
 
 impl Bounds {
     /// Lets everything pass, because an operator approved it; or no more. In memory alone: nothing
     /// is left open by a crash.
     pub(super) fn open(&mut self, open: bool) {
+        self.open = open;
         self.invitations.open = open;
         self.removals.open = open;
         self.vanishing.open = open;
+    }
+
+    /// What holds a webhook or a run over one person back, as it holds whole runs; `None` for whom an
+    /// operator approved.
+    pub(super) fn hold(&self) -> Option<&Hold> {
+        self.unapproved.as_ref().filter(|_| !self.open)
     }
 
     /// Closes what a look at the whole run found to be too much.
@@ -149,15 +162,20 @@ impl Engine {
         let less = |max: u32, used: usize| usize_of(max).saturating_sub(used);
         let invited = usize_of(ledger::invited_since(tx, organization, from)?);
         let vanished = removals::vanished(tx, organization, from)?;
+        let host = self.host(organization);
         let mut removals = self.guard(organization, now);
+        removals.by_hand = host.is_some_and(|host| !host.policy.portal_adds);
         if self.is_unapproved(tx, organization)? {
             removals.closed = Some(Trip::Unapproved);
         }
+        let unapproved = host.map_or(Ok(None), |host| self.whole_hold(tx, host))?;
         Ok(Bounds {
             invitations: Allowance::of(less(limits.max_invites, invited)),
             removals,
             vanishing: Allowance::of(less(limits.max_removals, vanished)),
             by_hand: Vec::new(),
+            unapproved,
+            open: false,
         })
     }
 
@@ -225,6 +243,7 @@ impl Engine {
             organization: organization.clone(),
             from: now - self.inner.settings.limits.window,
             known: None,
+            by_hand: false,
             closed: None,
             open: false,
             held: BTreeSet::new(),
@@ -376,11 +395,19 @@ impl Guard {
         &self.held
     }
 
+    fn counted(&self, tx: &Tx<'_>) -> Result<BTreeSet<MembershipId>, StoreError> {
+        let mut counted = removals::counted(tx, &self.organization, self.from)?;
+        if self.by_hand {
+            counted.extend(removals::staged(tx, &self.organization, self.from)?);
+        }
+        Ok(counted)
+    }
+
     fn known(&mut self, tx: &Tx<'_>) -> Result<&mut Known, StoreError> {
         let known = match self.known.take() {
             Some(known) => known,
             None => Known {
-                counted: removals::counted(tx, &self.organization, self.from)?,
+                counted: self.counted(tx)?,
                 owned: removals::owned(tx, &self.organization)?,
             },
         };

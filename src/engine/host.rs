@@ -39,7 +39,17 @@ impl Host {
     /// The same organization, whose reads are counted on `meter`: calls of others are not.
     #[must_use]
     pub fn metered(&self, meter: &zoho::Meter) -> Self {
-        let account = Arc::new(self.account.metered(meter));
+        self.through(self.account.metered(meter))
+    }
+
+    /// The same for a run: a failed read is tried three times, and a lock is waited out.
+    #[must_use]
+    pub fn for_run(&self, meter: &zoho::Meter) -> Self {
+        self.through(self.account.metered(meter).patient())
+    }
+
+    fn through(&self, account: zoho::Account) -> Self {
+        let account = Arc::new(account);
         Self {
             crm: self.crm.through(&account),
             cliq: self.cliq.through(&account),

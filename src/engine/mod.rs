@@ -44,6 +44,7 @@ mod resolve;
 mod resync;
 mod schedule;
 mod scope;
+mod second_key;
 mod status;
 mod steps;
 mod subscription;

@@ -12,7 +12,7 @@ use crate::domain::{ActionId, OrgId, Timestamp};
 use crate::store::audit::Command;
 use crate::store::outbox;
 use crate::store::pauses::{self, Pause};
-use crate::store::{StoreError, Tx};
+use crate::store::{StoreError, Tx, orgs};
 
 /// A pause as it is shown.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -108,15 +108,16 @@ impl Engine {
         organization.map(|name| Ok(self.named_host(name)?.id().clone())).transpose()
     }
 
-    /// Whether the claimed rows may not go after all: somebody paused while what comes before the
-    /// call was read. Then they are put back as they were.
+    /// Whether the claimed rows may not go after all: somebody paused, or the organization was
+    /// quarantined, while what comes before the call was read. Then they are put back as they were.
     pub(super) async fn held_back(
         &self,
         organization: &OrgId,
         rows: Vec<ActionId>,
     ) -> Result<bool, StoreError> {
         let id = organization.clone();
-        if !self.inner.store.read(move |tx| pauses::holds(tx, &id)).await? {
+        let holds = move |tx: &Tx<'_>| Ok(pauses::holds(tx, &id)? || orgs::is_frozen(tx, &id)?);
+        if !self.inner.store.read(holds).await? {
             return Ok(false);
         }
         let (boot, now) = (self.inner.boot, self.now());

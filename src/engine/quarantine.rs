@@ -205,6 +205,7 @@ impl Engine {
             tracing::info!(organization = %host.id(), "reads work again; the quarantine is over");
             self.wake(&Desk::Hints(host.id().clone()));
             self.wake(&Desk::Clock(host.id().clone()));
+            self.wake_outbox(host.id());
         }
         Ok(())
     }

@@ -10,7 +10,9 @@ use super::quarantine::FailedRead;
 use super::{Engine, Host, Step};
 use crate::domain::letter::Notice;
 use crate::domain::policy::OrgState;
-use crate::domain::{Disposition, HintKind, MembershipId, OrgId, Standing, State, Timestamp};
+use crate::domain::{
+    CrmUser, Disposition, HintKind, MembershipId, OrgId, Standing, State, Timestamp,
+};
 use crate::logic::plan::Verdict;
 use crate::logic::retry::{Attempts, disposition};
 use crate::store::hints::{self, Claim, ClaimedHint, Postponed};
@@ -287,9 +289,12 @@ fn is_large(state: &OrgState) -> bool {
 /// Whether a user who is said to be leaving is gone from CRM, which takes a complete listing to
 /// act on: the person may be back under a new id (Z14), and silence of one read says nothing.
 fn is_gone(hint: &ClaimedHint, sides: &Sides) -> bool {
-    let deleted = |standing: &Standing| matches!(standing, Standing::NotActive(word) if word.eq_ignore_ascii_case("deleted"));
-    hint.kind == HintKind::Leaving
-        && sides.roster.get(&hint.crm_user_id).is_none_or(|user| deleted(&user.standing))
+    hint.kind == HintKind::Leaving && sides.roster.get(&hint.crm_user_id).is_none_or(is_deleted)
+}
+
+/// Whether CRM shows the row as a deleted one.
+pub(super) fn is_deleted(user: &CrmUser) -> bool {
+    matches!(&user.standing, Standing::NotActive(word) if word.eq_ignore_ascii_case("deleted"))
 }
 
 /// When to look for an announced row again, if it is worth it.

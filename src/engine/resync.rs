@@ -12,10 +12,11 @@ use super::facts::{ReadError, Sides};
 use super::guard::Bounds;
 use super::held::noted;
 use super::outlook::{Closed, Outlook, Reading, licence_line};
+use super::resolve::is_deleted;
 use super::{Desk, Engine, Host, Step};
 use crate::domain::plan::{Hold, Plan};
 use crate::domain::run::{RunState, Trigger};
-use crate::domain::{CrmUserId, Email, Failure, OrgId, RunId, Timestamp};
+use crate::domain::{CrmUser, CrmUserId, Email, Failure, OrgId, RunId, State, Timestamp};
 use crate::logic::plan::Verdict;
 use crate::store::outbox::Cause;
 use crate::store::runs::{self, Note, Run};
@@ -88,21 +89,16 @@ impl Engine {
             .store
             .write("resync", move |tx| {
                 let person = asked.user.as_deref();
-                if let (false, None, Some((run, runs))) = (one, person, runs::open_everywhere(tx)?)
-                {
-                    let child = |run: Run| Some((run.organization?, run.id));
-                    let runs = runs.into_iter().filter_map(child).collect();
-                    asked.note(tx, None, run, now)?;
-                    return Ok(Requested { run, runs });
-                }
-                let parent = if one { None } else { Some(runs::open_parent(tx, trigger, now)?) };
-                let mut opened = Vec::new();
+                let (mut opened, mut news) = (Vec::new(), false);
                 for id in named {
-                    let run = runs::open(tx, parent, &id, person, trigger, now)?;
+                    let (run, new) = runs::open(tx, &id, person, trigger, now)?;
                     opened.push((id, run));
+                    news |= new;
                 }
-                let run = parent.or_else(|| opened.first().map(|(_, run)| *run));
-                let run = run.unwrap_or(RunId(0));
+                let run = match (one, opened.first()) {
+                    (true, first) => first.map_or(RunId(0), |(_, run)| *run),
+                    (false, _) => request(tx, &opened, news, trigger, now)?,
+                };
                 let organization = opened.first().map(|(id, _)| id).filter(|_| one);
                 asked.note(tx, organization, run, now)?;
                 Ok(Requested { run, runs: opened })
@@ -130,7 +126,7 @@ impl Engine {
             .await?;
         let Some(run) = claimed else { return Ok(Step::Idle(None)) };
         tracing::info!(run = %run.id, %organization, person = run.person.is_some(), "run begins");
-        let host = &host.metered(&Meter::default());
+        let host = &host.for_run(&Meter::default());
         let result = match &run.person {
             None => self.run_everybody(host, &run).await,
             Some(person) => self.run_one(host, &run, person).await,
@@ -157,12 +153,7 @@ impl Engine {
 
     async fn run_everybody(&self, host: &Host, run: &Run) -> Result<(), ReadError> {
         let reading = self.read_everybody(host, run).await?;
-        let (engine, id) = (self.clone(), host.id().clone());
-        let hold = self
-            .inner
-            .store
-            .read(move |tx| engine.host(&id).map_or(Ok(None), |host| engine.whole_hold(tx, host)))
-            .await?;
+        let hold = self.hold_of(host).await?;
         let sides = Arc::clone(&reading.sides);
         let goes = hold.is_none();
         self.plan_and_queue(host, run, reading, hold).await?;
@@ -170,6 +161,15 @@ impl Engine {
             self.note_members(host, &sides).await?;
         }
         Ok(())
+    }
+
+    /// What holds the organization's runs back, whatever is in them.
+    async fn hold_of(&self, host: &Host) -> Result<Option<Hold>, StoreError> {
+        let (engine, id) = (self.clone(), host.id().clone());
+        self.inner
+            .store
+            .read(move |tx| engine.host(&id).map_or(Ok(None), |host| engine.whole_hold(tx, host)))
+            .await
     }
 
     /// Reads both sides and every mapped channel, and notes what that says of the organization.
@@ -200,8 +200,12 @@ impl Engine {
     async fn run_one(&self, host: &Host, run: &Run, person: &str) -> Result<(), ReadError> {
         let reading = self.read_one(host, person, true).await?;
         if reading.people.is_empty() {
-            // Asked of every organization, most of them need not know the person.
-            let state = if run.parent.is_some() { RunState::Done } else { RunState::Failed };
+            // Asked of every organization, most of them need not know the person. That may have been
+            // asked after this one was taken up.
+            let id = run.id;
+            let asked = self.inner.store.read(move |tx| runs::get(tx, id)).await?;
+            let of_all = asked.is_some_and(|run| run.parent.is_some());
+            let state = if of_all { RunState::Done } else { RunState::Failed };
             let counts = noted_calls(reading.calls);
             let note = Note {
                 state,
@@ -212,7 +216,8 @@ impl Engine {
             };
             return Ok(self.note_run(run.id, note).await?);
         }
-        self.plan_and_queue(host, run, reading, None).await
+        let hold = self.hold_of(host).await?;
+        self.plan_and_queue(host, run, reading, hold).await
     }
 
     /// Reads one person, by whatever they are named; nobody, if the organization does not know them.
@@ -230,39 +235,39 @@ impl Engine {
             Some(row) => Some(row.crm_user_id.clone()),
             None => email.is_none().then(|| CrmUserId::new(person)),
         };
-        let person = Some(person.to_owned());
+        let leaves =
+            known.first().is_some_and(|row| row.is_live() || row.state == State::RemovalStaged);
+        let mut leaver = None;
+        let asked = Some(person.to_owned());
         if let Some(user) = candidate {
             let sides = self.look_at(host, &user).await?;
             if notes {
                 self.note_good_read(host).await?;
             }
-            if sides.roster.get(&user).is_some() || !known.is_empty() {
+            if leaves && sides.roster.get(&user).is_none_or(is_deleted) {
+                leaver = Some(user);
+            } else if sides.roster.get(&user).is_some() || !known.is_empty() {
                 if notes {
                     self.read_members_of(host, &sides, &user).await?;
                 }
                 let calls = host.account.calls();
-                return Ok(Reading { sides, people: vec![user], person, calls });
+                return Ok(Reading { sides, people: vec![user], person: asked, calls });
             }
         }
-        // Named by a zuid or an address that the ledger does not know: only a listing can tell.
+        // Named by a zuid or an address that the ledger does not know, or gone from CRM: only a
+        // listing can tell.
         let sides = self.list(host, Priority::Webhook).await?;
         if notes {
             self.note_listing(host, &sides).await?;
         }
-        let named = person.as_deref();
-        let people: Vec<CrmUserId> = sides
-            .roster
-            .iter()
-            .filter(|user| {
-                user.email.as_ref().is_some_and(|address| Some(address) == email.as_ref())
-                    || user.zuid.as_ref().is_some_and(|zuid| Some(zuid.as_str()) == named)
-            })
-            .map(|user| user.id.clone())
-            .collect();
+        let people = match leaver {
+            Some(user) => vec![user],
+            None => named(&sides, person, email.as_ref()),
+        };
         if let (true, [user]) = (notes, people.as_slice()) {
             self.read_members_of(host, &sides, user).await?;
         }
-        Ok(Reading { sides, people, person, calls: host.account.calls() })
+        Ok(Reading { sides, people, person: asked, calls: host.account.calls() })
     }
 
     /// Makes the plan, then queues what nothing holds back in a few transactions.
@@ -277,6 +282,8 @@ impl Engine {
         if run.person.is_none() {
             self.note_foreign(host, &plan.foreign).await?;
         }
+        // There is nothing to approve of a person for whom nothing is to be done.
+        let hold = hold.filter(|_| run.person.is_none() || !plan.lines.is_empty());
         if hold.is_some() {
             return Ok(self.hold_run(host, run, &plan, hold.as_ref()).await?);
         }
@@ -471,6 +478,32 @@ impl Task {
     ) -> Look<'a> {
         Look { host, user, sides: &self.sides, cause: self.cause(), rearm: self.rearm, now }
     }
+}
+
+/// Whom a listing shows by this zuid or address.
+fn named(sides: &Sides, name: &str, email: Option<&Email>) -> Vec<CrmUserId> {
+    let is_meant = |user: &&CrmUser| {
+        user.email.as_ref().is_some_and(|address| Some(address) == email)
+            || user.zuid.as_ref().is_some_and(|zuid| zuid.as_str() == name)
+    };
+    sides.roster.iter().filter(is_meant).map(|user| user.id.clone()).collect()
+}
+
+/// The request over these runs: the one that stands for just these, if nothing of it is new.
+fn request(
+    tx: &Tx<'_>,
+    runs: &[(OrgId, RunId)],
+    news: bool,
+    trigger: Trigger,
+    now: Timestamp,
+) -> Result<RunId, StoreError> {
+    let parts: Vec<RunId> = runs.iter().map(|(_, run)| *run).collect();
+    if let (false, Some(known)) = (news, runs::request_over(tx, &parts)?) {
+        return Ok(known);
+    }
+    let parent = runs::open_parent(tx, trigger, now)?;
+    parts.iter().try_for_each(|run| runs::add_part(tx, parent, *run))?;
+    Ok(parent)
 }
 
 /// What an unknown person's run says.

@@ -2,17 +2,17 @@
 //! pruning of the store.
 //!
 //! Each organization has its own ticks, so that one that hangs delays no other. A tick missed while
-//! the daemon was down runs once; one that comes while its last run still goes is skipped and
-//! counted; a schedule that never ran does not fire at start. Only the plan is read once at the first
-//! start: what is seen first is what a downgrade is told by. Deliberately absent: cron's
+//! the daemon was down runs once; one that comes while its last run still reads, or has something to do
+//! at once, is skipped and counted; a schedule that never ran does not fire at start. Only the plan is
+//! read once at the first start: what is seen first is what a downgrade is told by. Deliberately absent: cron's
 //! arithmetic and the delays, which are `logic::schedule`; the invitation clock, which knows of each
 //! invitation when it is due.
 
-use super::{Asked, Engine, Host, Step};
+use super::{Asked, Engine, Host, Step, flap};
 use crate::domain::run::Trigger;
 use crate::domain::{OrgId, Timestamp};
 use crate::logic::schedule::{self, Delay, Due};
-use crate::store::{StoreError, plans, prune, runs, ticks};
+use crate::store::{StoreError, Tx, plans, prune, runs, ticks};
 
 /// The stored word of the reconciliation.
 pub(super) const RECONCILE: &str = "reconcile";
@@ -87,8 +87,12 @@ impl Engine {
         let Some(due) = next.filter(|due| due.at <= self.now()) else {
             return Ok(Step::Idle(next.map(|due| due.at)));
         };
-        let older_than = self.now() - self.inner.settings.keep;
-        while self.inner.store.write("prune", move |tx| prune::chunk(tx, older_than)).await? {}
+        let (now, settings) = (self.now(), &self.inner.settings);
+        let older_than = now - settings.keep;
+        // What a limit counts must outlive its window, however short the memory is.
+        let counted = now - settings.keep.max(settings.limits.window).max(flap::WINDOW);
+        let prune = move |tx: &Tx<'_>| prune::chunk(tx, older_than, counted);
+        while self.inner.store.write("prune", prune).await? {}
         self.ticked(EVERYBODY, Job::Prune, due.served(self.now()), false).await?;
         Ok(Step::Worked)
     }
@@ -152,8 +156,8 @@ impl Engine {
 
     /// Opens a run over the organization, unless one is going on. False if one is.
     pub(super) async fn reconcile(&self, organization: &OrgId) -> Result<bool, StoreError> {
-        let id = organization.clone();
-        if self.inner.store.read(move |tx| runs::is_open(tx, &id)).await? {
+        let (id, now) = (organization.clone(), self.now());
+        if self.inner.store.read(move |tx| runs::is_busy(tx, &id, now)).await? {
             return Ok(false);
         }
         let asked = Asked { organization: Some(organization.to_string()), ..Asked::default() };

@@ -1,7 +1,8 @@
 //! Whether what the configuration means for people is what was approved (I10, I11).
 //!
 //! The first configuration seen of an organization is approved. Any other one makes its runs
-//! plan-only until one of them is approved; nobody loses anything meanwhile, by a webhook neither.
+//! plan-only until one of them is approved; nobody loses anything meanwhile, by a webhook neither, and
+//! nobody is invited whom the approved one had not brought into the ledger.
 //! Deliberately absent: reading the configuration, and comparing two of them in words.
 
 use std::collections::BTreeSet;
@@ -89,9 +90,9 @@ fn changed(organization: &OrgId, seen: &str) -> Notice {
         ),
         body: format!(
             "scope, channels, internal_domains or what tells external people apart differs from \
-             what was approved. Until you approve it, runs over the organization only plan, and \
-             nobody loses access by a webhook; webhooks go on adding people. Look at it: cliqbridge \
-             plan --organization {organization}. Then resync the organization and approve the run \
+             what was approved. Until you approve it, runs only plan, and webhooks neither take \
+             access from anybody nor invite anybody new. Look at it: cliqbridge plan --organization \
+             {organization}. Then resync the organization and approve the run \
              that is held: cliqbridge approve RUN. If the change was not meant, undo it and restart."
         ),
     }

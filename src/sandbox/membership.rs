@@ -90,11 +90,14 @@ pub(super) fn decline(organization: &mut Organization, person: &str) -> Result<(
     Ok(())
 }
 
-/// Blocks access, reversibly (R15); `false` when it was blocked already.
+/// Blocks access, reversibly (R15); `false` when it was blocked already. An open invitation has no
+/// access that could be blocked: it stays open, and no page of Zoho's says that it does not.
 pub(super) fn restrict(organization: &mut Organization, person: &str) -> Option<bool> {
     let row = organization.row_mut(person)?;
     let changed = row.status != Status::Inactive;
-    row.status = Status::Inactive;
+    if row.status == Status::Active {
+        row.status = Status::Inactive;
+    }
     Some(changed)
 }
 

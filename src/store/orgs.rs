@@ -11,6 +11,9 @@ use crate::domain::{CrmUserId, OrgId, Roster, RunId, Subscription, Timestamp, Zu
 
 /// Longest time between two probes of a quarantined organization.
 pub const PROBE_MAX: Duration = Duration::from_mins(15);
+/// For the claims: the organization of an outbox row is not in quarantine.
+pub(super) const NOT_FROZEN: &str = "NOT EXISTS (SELECT 1 FROM organizations
+     WHERE organizations.id = actions.organization AND quarantined_at IS NOT NULL)";
 
 /// The organization's state; the default for one never seen.
 pub fn state(tx: &Tx<'_>, organization: &OrgId) -> Result<OrgState, StoreError> {
@@ -244,6 +247,14 @@ pub fn probe_all(tx: &Tx<'_>, now: Timestamp) -> Result<(), StoreError> {
         [now.millis()],
     )?;
     Ok(())
+}
+
+/// Whether the organization is in quarantine: what is known of it may be of yesterday.
+pub fn is_frozen(tx: &Tx<'_>, organization: &OrgId) -> Result<bool, StoreError> {
+    Ok(tx
+        .sql()
+        .prepare_cached("SELECT 1 FROM organizations WHERE id = ?1 AND quarantined_at IS NOT NULL")?
+        .exists([organization.as_str()])?)
 }
 
 /// When a quarantined organization may be asked again; `None` when it is not quarantined. A time farther

@@ -26,6 +26,22 @@ pub fn counted(
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
+/// People of the organization whose removal was staged since `from`.
+pub fn staged(
+    tx: &Tx<'_>,
+    organization: &OrgId,
+    from: Timestamp,
+) -> Result<BTreeSet<MembershipId>, StoreError> {
+    let mut statement = tx.sql().prepare_cached(
+        "SELECT id FROM memberships
+         WHERE organization = ?1 AND state = 'removal_staged' AND since >= ?2",
+    )?;
+    let rows = statement.query_map(params![organization.as_str(), from.millis()], |row| {
+        row.get(0).map(MembershipId)
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
 /// How often the bridge took this person out since `from`, by a plan of its own.
 pub fn times_taken_out(
     tx: &Tx<'_>,

@@ -1,8 +1,12 @@
 //! Runs: a resync or a scheduled reconciliation, one row per organization, and a parent row where
 //! one request meant several.
 
+use std::collections::BTreeSet;
+
 use rusqlite::{OptionalExtension, Row, params};
 
+use super::orgs::NOT_FROZEN;
+use super::pauses::NOT_PAUSED;
 use super::{StoreError, Tx, counters};
 use crate::domain::run::{RunState, Trigger};
 use crate::domain::{BootId, OrgId, RunId, Timestamp};
@@ -12,7 +16,7 @@ use crate::domain::{BootId, OrgId, RunId, Timestamp};
 pub struct Run {
     /// Row id.
     pub id: RunId,
-    /// The request it belongs to, if that meant several organizations.
+    /// The request that first asked for it, if that meant several organizations.
     pub parent: Option<RunId>,
     /// The organization; `None` for a parent.
     pub organization: Option<OrgId>,
@@ -48,7 +52,8 @@ pub struct Run {
     pub approved: Option<(Timestamp, String)>,
 }
 
-const COLUMNS: &str = "id, parent_id, organization, person, trigger_word, state, queued_at, \
+const COLUMNS: &str = "id, (SELECT min(parent_id) FROM run_parts WHERE run_id = runs.id), \
+                       organization, person, trigger_word, state, queued_at, \
                        started_at, finished_at, counts, held, error, checksum, guard, hold, \
                        approved_at, approved_by, scope, read";
 
@@ -87,59 +92,58 @@ pub fn open_parent(tx: &Tx<'_>, trigger: Trigger, now: Timestamp) -> Result<RunI
     Ok(RunId(tx.sql().last_insert_rowid()))
 }
 
-/// The request over everything that is still waiting or reading in all its organizations, with
-/// its runs: a further request joins it.
-pub fn open_everywhere(tx: &Tx<'_>) -> Result<Option<(RunId, Vec<Run>)>, StoreError> {
-    let parent: Option<i64> = tx
+/// The newest request that stands for exactly these runs: a further one that would is that one.
+pub fn request_over(tx: &Tx<'_>, runs: &[RunId]) -> Result<Option<RunId>, StoreError> {
+    let Some(first) = runs.first() else { return Ok(None) };
+    let mut parents = tx
         .sql()
-        .query_row(
-            "SELECT max(parent_id) FROM runs WHERE parent_id IS NOT NULL AND person IS NULL
-               AND state IN ('queued', 'reading')",
-            [],
-            |row| row.get(0),
-        )
-        .optional()?
-        .flatten();
-    let Some(parent) = parent.map(RunId) else { return Ok(None) };
-    let runs = children(tx, parent)?;
-    let open = |run: &Run| matches!(run.state, RunState::Queued | RunState::Reading);
-    Ok(runs.iter().all(open).then_some((parent, runs)))
+        .prepare_cached("SELECT parent_id FROM run_parts WHERE run_id = ?1 ORDER BY 1 DESC")?;
+    let parents = parents.query_map([first.0], |row| row.get(0).map(RunId))?;
+    for parent in parents {
+        let parent = parent?;
+        let parts: BTreeSet<i64> = children(tx, parent)?.iter().map(|run| run.id.0).collect();
+        if parts == runs.iter().map(|run| run.0).collect() {
+            return Ok(Some(parent));
+        }
+    }
+    Ok(None)
 }
 
-/// Opens a run, or joins the one of the same scope that waits for its turn or is still reading.
+/// Makes a request over several organizations stand for this run too.
+pub fn add_part(tx: &Tx<'_>, parent: RunId, run: RunId) -> Result<(), StoreError> {
+    tx.sql()
+        .prepare_cached("INSERT INTO run_parts(parent_id, run_id) VALUES (?1, ?2)")?
+        .execute([parent.0, run.0])?;
+    Ok(())
+}
+
+/// Opens a run, or joins the one of the same scope that waits for its turn or is still reading: of one
+/// scope there are never two. True if it is a new one.
 pub fn open(
     tx: &Tx<'_>,
-    parent: Option<RunId>,
     organization: &OrgId,
     person: Option<&str>,
     trigger: Trigger,
     now: Timestamp,
-) -> Result<RunId, StoreError> {
+) -> Result<(RunId, bool), StoreError> {
     let waiting = tx
         .sql()
         .query_row(
             "SELECT id FROM runs WHERE organization = ?1 AND person IS ?2
-               AND (?3 IS NULL OR parent_id = ?3)
                AND state IN ('queued', 'reading') ORDER BY id DESC LIMIT 1",
-            params![organization.as_str(), person, parent.map(|id| id.0)],
+            params![organization.as_str(), person],
             |row| row.get(0),
         )
         .optional()?;
     if let Some(id) = waiting {
-        return Ok(RunId(id));
+        return Ok((RunId(id), false));
     }
     tx.sql().execute(
-        "INSERT INTO runs(parent_id, organization, person, trigger_word, state, queued_at)
-         VALUES (?1, ?2, ?3, ?4, 'queued', ?5)",
-        params![
-            parent.map(|id| id.0),
-            organization.as_str(),
-            person,
-            trigger.as_str(),
-            now.millis()
-        ],
+        "INSERT INTO runs(organization, person, trigger_word, state, queued_at)
+         VALUES (?1, ?2, ?3, 'queued', ?4)",
+        params![organization.as_str(), person, trigger.as_str(), now.millis()],
     )?;
-    Ok(RunId(tx.sql().last_insert_rowid()))
+    Ok((RunId(tx.sql().last_insert_rowid()), true))
 }
 
 /// Takes the organization's next run: the one queued longest, or one that was left reading by a
@@ -367,8 +371,9 @@ pub fn list(tx: &Tx<'_>, filter: &Filter, limit: u32) -> Result<Vec<Run>, StoreE
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// Ends the runs whose every action was tried once, or is parked, superseded or dead. Letters and
-/// notices are not waited for. Answers how many ended.
+/// Ends the runs whose every action was tried once, or is parked, superseded or dead. What could not
+/// even be read for was tried: it has an error and no claim. Letters and notices are not waited for.
+/// Answers how many ended.
 pub fn finish_applied(tx: &Tx<'_>, now: Timestamp) -> Result<usize, StoreError> {
     let mut finish = tx.sql().prepare_cached(
         "UPDATE runs SET finished_at = ?1, state = CASE WHEN EXISTS
@@ -378,7 +383,8 @@ pub fn finish_applied(tx: &Tx<'_>, now: Timestamp) -> Result<usize, StoreError> 
            THEN 'degraded' ELSE 'done' END
          WHERE state = 'applying' AND organization IS NOT NULL AND NOT EXISTS
            (SELECT 1 FROM actions WHERE run_id = runs.id AND state = 'waiting'
-              AND lane IN ('access', 'licence', 'channel') AND (claims = 0 OR boot IS NOT NULL))
+              AND lane IN ('access', 'licence', 'channel')
+              AND ((claims = 0 AND last_error IS NULL) OR boot IS NOT NULL))
          RETURNING state",
     )?;
     let ended: Vec<String> =
@@ -423,24 +429,38 @@ pub fn get(tx: &Tx<'_>, id: RunId) -> Result<Option<Run>, StoreError> {
         .optional()?)
 }
 
-/// The runs that one request opened.
+/// The runs that a request over several organizations stands for.
 pub fn children(tx: &Tx<'_>, parent: RunId) -> Result<Vec<Run>, StoreError> {
-    let mut statement = tx
-        .sql()
-        .prepare_cached(&format!("SELECT {COLUMNS} FROM runs WHERE parent_id = ?1 ORDER BY id"))?;
+    let mut statement = tx.sql().prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM runs
+             WHERE id IN (SELECT run_id FROM run_parts WHERE parent_id = ?1) ORDER BY id"
+    ))?;
     let rows = statement.query_map([parent.0], run)?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// Whether a run over the whole organization is not finished.
-pub fn is_open(tx: &Tx<'_>, organization: &OrgId) -> Result<bool, StoreError> {
+/// Whether a tick would come during a run over the whole organization: one that has not come to its
+/// plan, or one that has something to do at once. What waits for a pause to end, for a quarantine, for a
+/// retry or behind another row keeps no further run from looking.
+pub fn is_busy(tx: &Tx<'_>, organization: &OrgId, now: Timestamp) -> Result<bool, StoreError> {
     Ok(tx
         .sql()
-        .prepare_cached(
+        .prepare_cached(&format!(
             "SELECT 1 FROM runs WHERE organization = ?1 AND person IS NULL
-               AND state IN ('queued', 'reading', 'applying') LIMIT 1",
-        )?
-        .exists([organization.as_str()])?)
+               AND state IN ('queued', 'reading', 'applying')
+               AND (state <> 'applying' OR (EXISTS
+                 (SELECT 1 FROM actions WHERE actions.run_id = runs.id
+                    AND actions.state = 'waiting' AND lane IN ('access', 'licence', 'channel')
+                    AND (next_at <= ?2 OR actions.boot IS NOT NULL)
+                    AND {NOT_PAUSED} AND {NOT_FROZEN} AND NOT EXISTS
+                      (SELECT 1 FROM actions earlier WHERE earlier.state = 'waiting'
+                         AND earlier.lane = actions.lane AND earlier.id < actions.id
+                         AND CASE WHEN actions.guest_id IS NULL
+                             THEN earlier.membership_id = actions.membership_id
+                             ELSE earlier.guest_id = actions.guest_id END))))
+             LIMIT 1"
+        ))?
+        .exists(params![organization.as_str(), now.millis()])?)
 }
 
 /// How many runs are not finished.

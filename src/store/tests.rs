@@ -325,8 +325,9 @@ async fn a_run_ends_when_its_portal_calls_were_tried_and_begins_again_after_a_cr
     let rig = Rig::new();
     rig.write(|tx| {
         let org = acme();
-        let id = runs::open(tx, None, &org, None, Trigger::Manual, NOW)?;
-        assert_eq!(runs::open(tx, None, &org, None, Trigger::Manual, NOW)?, id, "joined");
+        let (id, _) = runs::open(tx, &org, None, Trigger::Manual, NOW)?;
+        let again = runs::open(tx, &org, None, Trigger::Manual, NOW)?;
+        assert_eq!(again, (id, false), "joined");
         assert_eq!(runs::claim(tx, &org, ME, NOW)?.map(|run| run.id), Some(id));
         assert_eq!(runs::claim(tx, &org, NEXT, NOW)?.map(|run| run.id), Some(id));
         let mut row = membership();

@@ -54,6 +54,7 @@ pub struct Account {
     auth_scheme: String,
     clock: Arc<dyn Clock>,
     meter: Meter,
+    patient: bool,
 }
 
 impl Account {
@@ -83,6 +84,7 @@ impl Account {
             auth_scheme: zoho.auth_scheme.clone(),
             clock,
             meter: Meter::default(),
+            patient: false,
         }
     }
 
@@ -97,7 +99,15 @@ impl Account {
             auth_scheme: self.auth_scheme.clone(),
             clock: Arc::clone(&self.clock),
             meter: meter.clone(),
+            patient: self.patient,
         }
+    }
+
+    /// The same account for a run, whose single reads wait and are tried again as pages of a listing
+    /// are. Whoever reads for a webhook has the next webhook to serve meanwhile.
+    #[must_use]
+    pub fn patient(self) -> Self {
+        Self { patient: true, ..self }
     }
 
     /// The calls that were made through this account.
@@ -166,7 +176,7 @@ impl Account {
         }
     }
 
-    /// Sends a single read, waiting for its permit.
+    /// Sends a single read, waiting for its permit. In a run it is tried as a page is.
     pub(super) async fn read(
         &self,
         group: Group,
@@ -174,6 +184,9 @@ impl Account {
         ask: &Ask,
     ) -> Result<Option<Value>, CallError> {
         self.meter.need(1);
+        if self.patient {
+            return self.read_page(group, priority, ask).await;
+        }
         self.attempt(group, priority, ask).await
     }
 

@@ -163,14 +163,31 @@ async fn a_first_run_that_is_to_be_planned_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_first_run_is_still_to_come_after_a_resync_of_one_person() {
+async fn before_an_approved_first_run_neither_webhook_nor_resync_writes_for_anybody() {
     let bridge = Setup::demo().with("birch", "first_run = \"plan\"").start().await;
-    people(&bridge, 3).await;
-    bridge.resync(json!({ "organization": "birch", "user": "p0@partner.example" })).await;
+    let ids = people(&bridge, 3).await;
+    for id in &ids[..2] {
+        bridge.announce("birch", id).await;
+        bridge.settle().await;
+    }
+    for _ in 0..2 {
+        let user = json!({ "organization": "birch", "user": ids[0] });
+        let run = bridge.resync(user).await;
+        bridge.settle().await;
+        let run = bridge.admin(&format!("/runs/{run}")).await.body;
+        assert_eq!((&run["state"], &run["hold"]), (&json!("held"), &json!("first_run")), "{run}");
+    }
+    assert!(bridge.journal().await.effects().is_empty());
+    // One person is let go by approving that person's plan; the first run is still to come.
+    let run = bridge.resync(json!({ "organization": "birch", "user": ids[0] })).await;
     bridge.settle().await;
-    assert_eq!(writes(&bridge).await, 1, "an operator asked for this very person");
-    assert_eq!(resynced(&bridge).await["state"], "held");
+    let run = bridge.admin(&format!("/runs/{run}")).await.body;
+    bridge.approved(&run).await;
     assert_eq!(writes(&bridge).await, 1);
+    let run = resynced(&bridge).await;
+    assert_eq!((&run["state"], writes(&bridge).await), (&json!("held"), 1));
+    bridge.approved(&run).await;
+    assert_eq!(writes(&bridge).await, 3);
     bridge.finish().await;
 }
 

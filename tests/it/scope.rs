@@ -47,7 +47,7 @@ async fn i10_an_edited_filter_removes_nobody_until_the_plan_is_approved() {
         bridge.clock.advance(DAY);
     }
     assert_eq!(bridge.journal().await.effects().len(), before);
-    // A webhook takes nothing away meanwhile, and still brings people in.
+    // A webhook takes nothing away meanwhile, and brings nobody in; nor does a run over one person.
     let path = format!("/organizations/birch/crm-users/{}", ids[0]);
     bridge.patch(&path, &json!({ "status": "disabled" })).await;
     bridge.webhook("crmplus", &bridge.event("user.deactivated", "birch", &ids[0])).await;
@@ -55,9 +55,14 @@ async fn i10_an_edited_filter_removes_nobody_until_the_plan_is_approved() {
     let eve = bridge.add_with("birch", eve).await;
     bridge.announce("birch", &eve).await;
     bridge.settle().await;
+    let one = bridge.resync(json!({ "organization": "birch", "user": eve })).await;
+    bridge.announce("birch", &eve).await;
+    bridge.settle().await;
+    let one = bridge.admin(&format!("/runs/{one}")).await.body;
+    assert_eq!((&one["state"], &one["hold"]), (&json!("held"), &json!("scope")), "{one}");
     assert_eq!(
         (bridge.portal_did("restrict").await, bridge.portal_did("add_external").await),
-        (0, 5)
+        (0, 4)
     );
     bridge.restart().await;
     bridge.work().await;
@@ -116,6 +121,43 @@ async fn i10_i21_who_falls_out_of_the_scope_in_crm_leaves_and_comes_back() {
     acme(&bridge).await;
     assert_eq!(bridge.cliq_row("acme", BO).await.unwrap()["status"], "active");
     assert_eq!(bridge.mails(BO).await.len(), 1);
+    bridge.finish().await;
+}
+
+#[tokio::test]
+async fn i10_whoever_was_wanted_before_the_edit_is_still_added() {
+    let standard = "scope = { include = { profile = [\"Standard\"] } }";
+    let mut bridge = Setup::demo().with("birch", standard).start().await;
+    bridge.joined_in_birch(&[]).await;
+    bridge.admin_post("/pause", &json!({ "organization": "birch" })).await;
+    let bo = bridge.added("birch", BO).await;
+    bridge.settle().await;
+    edited(&mut bridge, standard, "scope = { include = { domain = [\"partner.example\"] } }").await;
+    bridge.webhook("crmplus", &bridge.event("user.updated", "birch", &bo)).await;
+    bridge.settle().await;
+    bridge.admin_post("/resume", &json!({ "organization": "birch" })).await;
+    bridge.settle().await;
+    assert_eq!((bridge.portal_did("add_external").await, bridge.mails(BO).await.len()), (1, 1));
+    bridge.finish().await;
+}
+
+#[tokio::test]
+async fn i10_a_channel_that_is_newly_mapped_invites_nobody_by_webhook() {
+    let setup = Setup::demo().with("acme", &mapped(&[])).world("acme", EXT);
+    let mut bridge = setup.start().await;
+    let bo = bridge.added("acme", BO).await;
+    bridge.settle().await;
+    edited(&mut bridge, "channels = []", &mapped(&["ext"])).await;
+    for _ in 0..2 {
+        bridge.webhook("crmplus", &bridge.event("user.updated", "acme", &bo)).await;
+        bridge.settle().await;
+    }
+    assert_eq!(bridge.invited("ext").await, Vec::<String>::new());
+    let run = bridge.resync(json!({ "organization": "acme" })).await;
+    bridge.settle().await;
+    let run = bridge.admin(&format!("/runs/{run}")).await.body;
+    bridge.approved(&run).await;
+    assert_eq!(bridge.invited("ext").await, [BO]);
     bridge.finish().await;
 }
 

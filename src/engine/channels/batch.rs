@@ -391,7 +391,8 @@ impl Engine {
                 if shut {
                     engine.tell_shut(tx, &organization, &text, now)?;
                 }
-                outbox::delay_batch(tx, &ids, at, &text)
+                outbox::delay_batch(tx, &ids, at, &text)?;
+                runs::finish_applied(tx, now).map(|_| ())
             })
             .await
     }

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::places::mapped;
 use crate::domain::channel::{Guest, GuestState, Level, Way};
 use crate::domain::membership::Membership;
+use crate::domain::plan::Hold;
 use crate::domain::{
     Class, CliqId, CrmUser, CrmUserId, Lane, Operation, Presence, Standing, Timestamp,
 };
@@ -43,13 +44,16 @@ impl Engine {
         bounds: &mut Bounds,
     ) -> Result<(), StoreError> {
         for planned in self.plan_guests(tx, look, row, verdict)? {
+            if bounds.hold().is_some_and(|hold| is_unapproved(hold, &planned)) {
+                continue;
+            }
             self.settle_guest(tx, look, row, planned, bounds)?;
         }
         Ok(())
     }
 
     /// Plans the known channels of a membership that has changed without a look at CRM: what was
-    /// meant at the last look still is.
+    /// meant at the last look still is, and was approved with whoever was let in.
     pub(in crate::engine) fn settle_remembered(
         &self,
         tx: &Tx<'_>,
@@ -294,6 +298,21 @@ fn take(known: &mut Vec<Guest>, channel: &str, user: &CrmUserId) -> Option<Guest
     let found = own.or_else(|| known.iter().position(of)).map(|at| known.remove(at));
     known.retain(|guest| !of(guest));
     found
+}
+
+/// Whether a decision is one that somebody has to approve first, as for memberships: before the first
+/// run every step, under a changed scope whatever brings somebody into a channel anew.
+fn is_unapproved(hold: &Hold, planned: &Planned) -> bool {
+    let (before, decision) = (planned.before.as_ref(), &planned.decision);
+    let wanted = |guest: Option<&Guest>| {
+        guest.is_some_and(|guest| guest.state == GuestState::Wanted || guest.is_open())
+    };
+    let newly = !wanted(before) && wanted(decision.guest.as_ref());
+    let adds = matches!(decision.step, Some(ChannelStep::Add(_)));
+    match hold {
+        Hold::FirstRun => newly || decision.step.is_some(),
+        _ => newly || (adds && !wanted(before)),
+    }
 }
 
 pub(super) fn has_left(before: Option<&Guest>, decision: &GuestDecision) -> bool {

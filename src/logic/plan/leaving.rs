@@ -123,7 +123,12 @@ fn leave(
     let (verb, verdict) = match cliq.presence {
         _ if late => (PortalVerb::RemoveExternal, Verdict::LateJoin),
         Presence::Pending => (PortalVerb::RemoveExternal, Verdict::Cancel(why)),
-        Presence::Active if !staged => (PortalVerb::Restrict, Verdict::Restrict(why)),
+        // Asked for until it is done: a restriction that was given up leaves a leaver inside. One
+        // that was done, of somebody who is active again, is an administrator's wish.
+        Presence::Active if !staged || !row.restricted_by_bridge => {
+            row.restricted_by_bridge = false;
+            (PortalVerb::Restrict, Verdict::Restrict(why))
+        }
         Presence::Active | Presence::Inactive
             if staged && now.since(row.since) >= policy.remove_after =>
         {
@@ -181,6 +186,9 @@ fn deactivate(
         return keep(row, verdict);
     };
     note_shown(&mut row, cliq);
+    // A restriction does not last on an invitation that is still open: whoever accepts it late is in.
+    let accepted = row.state == State::Invited && cliq.presence == Presence::Active;
+    row.restricted_by_bridge &= !accepted;
     if row.is_live() {
         // An add whose answer was lost may have had its effect: who is in must not be forgotten
         // (I21).
@@ -193,8 +201,8 @@ fn deactivate(
     {
         return held;
     }
-    // What was asked for once is not asked for again: Cliq may lag, or an administrator may have
-    // let the person in.
+    // What was done once is not asked for again: Cliq may lag, or an administrator may have let the
+    // person in.
     if blocked || row.restricted_by_bridge || !row.is_owned() || facts.home.forbids_writes() {
         return keep(row, verdict);
     }

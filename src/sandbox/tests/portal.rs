@@ -69,7 +69,10 @@ async fn the_portal_refuses_and_takes_back() {
     let id = bench.add_crm_user("birch", "bo@partner.example").await;
     let bo = "bo@partner.example";
     assert_eq!(ask("add_external", &id, bo, "c").await.1["status"], "done");
+    // An open invitation is no access that could be blocked: whoever accepts it is in.
     assert_eq!(ask("restrict", &id, bo, "d").await.1["status"], "done");
+    assert_eq!(bench.act("organizations/birch/members/bo@partner.example/accept").await, 204);
+    assert_eq!(ask("restrict", &id, bo, "d2").await.1["status"], "done");
     assert_eq!(ask("restrict", &id, bo, "e").await.1["status"], "already");
     assert_eq!(ask("restore", &id, bo, "f").await.1["status"], "done");
     assert_eq!(ask("assign_licence", &id, bo, "g").await.1["code"], "no_licence");
@@ -83,7 +86,7 @@ async fn the_portal_refuses_and_takes_back() {
     let wrong = bench.post("/portal/birch?auth_type=apikey&zapikey=wrong", &json!({}));
     assert_eq!(bench.ask(wrong).await.0, 401);
     let counts = bench.counts().await;
-    assert_eq!((&counts["writes"], &counts["violations"]), (&json!(5), &json!(2)));
+    assert_eq!((&counts["writes"], &counts["violations"]), (&json!(6), &json!(2)));
 }
 
 #[tokio::test]

@@ -409,10 +409,10 @@ CREATE TABLE baseline (
   PRIMARY KEY (organization, crm_user_id)
 ) WITHOUT ROWID;
 
--- A run over everything has one parent row without organization, and one child per organization.
+-- A request over everything has one row without organization, and stands for one run of each
+-- organization (`run_parts`).
 CREATE TABLE runs (
   id           INTEGER PRIMARY KEY AUTOINCREMENT,
-  parent_id    INTEGER REFERENCES runs(id),
   organization TEXT,
   person       TEXT,
   trigger_word TEXT    NOT NULL,
@@ -449,7 +449,15 @@ CREATE TABLE plan_pages (
 );
 CREATE INDEX runs_held ON runs(organization, id) WHERE state = 'held';
 CREATE INDEX runs_open ON runs(state) WHERE state IN ('queued', 'reading', 'applying');
-CREATE INDEX runs_parent ON runs(parent_id) WHERE parent_id IS NOT NULL;
+CREATE INDEX runs_begun ON runs(organization, person) WHERE state IN ('queued', 'reading');
+
+-- Which runs a request stands for. A run may belong to several requests: a later one joins it.
+CREATE TABLE run_parts (
+  parent_id INTEGER NOT NULL REFERENCES runs(id) ON DELETE CASCADE,
+  run_id    INTEGER NOT NULL REFERENCES runs(id) ON DELETE CASCADE,
+  PRIMARY KEY (parent_id, run_id)
+) WITHOUT ROWID;
+CREATE INDEX run_parts_run ON run_parts(run_id);
 
 -- Zoho's side of our manners: every budgeted call before it is sent, locks, and the one token.
 CREATE TABLE budget_calls (

@@ -5,6 +5,7 @@ use std::time::Duration;
 use rusqlite::{OptionalExtension, Row, params};
 
 use super::super::counters;
+use super::super::orgs::NOT_FROZEN;
 use super::super::pauses::NOT_PAUSED;
 use super::queue::operation;
 use super::{Cause, StoreError, Tx};
@@ -46,6 +47,9 @@ const BEHIND_CHANNELS: &str = "(actions.operation IN ('restrict', 'remove_extern
      AND actions.by_operator = 0
      AND EXISTS (SELECT 1 FROM actions channel WHERE channel.membership_id = actions.membership_id
        AND channel.operation = 'channel_remove' AND channel.state = 'waiting'))";
+/// What concerns people waits while their organization is in quarantine: portal rows, and the letters
+/// and messages that follow from them (G12). What administrators are told does not.
+const TO_ADMINS: &str = "actions.membership_id IS NULL";
 
 /// Counted by operation and outcome in the same transaction as the end itself.
 const COUNTED: &str = "action";
@@ -85,7 +89,8 @@ pub fn next_due(tx: &Tx<'_>, desk: &Desk, boot: BootId) -> Result<Option<Timesta
             "SELECT min(max(
                CASE WHEN boot IS NOT NULL AND boot <> ?4 THEN 0 ELSE next_at END,
                CASE WHEN {BEHIND_CHANNELS} THEN created_at + ?5 ELSE 0 END))
-             FROM actions WHERE {rows} AND {FIRST_IN_LANE} AND {NOT_PAUSED}"
+             FROM actions WHERE {rows} AND {FIRST_IN_LANE} AND {NOT_PAUSED}
+               AND ({TO_ADMINS} OR {NOT_FROZEN})"
         ))?
         .query_row(params![lane, other, organization, boot.0, channels_first()], |row| {
             row.get(0)
@@ -108,7 +113,7 @@ pub fn claim(
             "UPDATE actions SET boot = ?4, claims = claims + 1, next_at = ?6 WHERE id =
                (SELECT id FROM actions WHERE {rows}
                   AND (next_at <= ?5 OR (boot IS NOT NULL AND boot <> ?4)) AND {FIRST_IN_LANE}
-                  AND {NOT_PAUSED}
+                  AND {NOT_PAUSED} AND ({TO_ADMINS} OR {NOT_FROZEN})
                   AND NOT ({BEHIND_CHANNELS} AND created_at + ?7 > ?5)
                 ORDER BY next_at, id LIMIT 1)
              RETURNING {COLUMNS}"

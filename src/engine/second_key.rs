@@ -1,0 +1,118 @@
+//! What is read right before a portal call: both keys of a removal or restriction, and whether somebody
+//! who waited long to be added is still to be (I31).
+//!
+//! Deliberately absent: the call, and booking what comes of it.
+
+use std::time::Duration;
+
+use super::deliver::Effect;
+use super::quarantine::Freeze;
+use super::{Engine, Host};
+use crate::domain::membership::{Membership, State};
+use crate::domain::{Action, Class, CliqUser, Email, Failure, PortalVerb};
+use crate::logic::plan::classify;
+use crate::store::StoreError;
+use crate::zoho::CallError;
+
+/// How old an add may be when its turn comes and still be believed: a webhook would have told of a
+/// change by then. One that waited longer, behind a pause, a lock or retries, is looked at in CRM again.
+const BELIEVED_FOR: Duration = Duration::from_mins(5);
+
+impl Engine {
+    /// What has to be read before the call: both keys of a removal or restriction, and whether
+    /// somebody who waited long to be added is still to be. Answers the address that Cliq shows, or why
+    /// the call is not made; `None` when nothing had to be read.
+    pub(super) async fn look_before(
+        &self,
+        host: &Host,
+        action: &Action,
+        verb: PortalVerb,
+        row: &Membership,
+    ) -> Result<Option<Result<Option<Email>, &'static str>>, CallError> {
+        match verb {
+            // What CRM said last may be a tombstone by now, or one rename behind; the person to be
+            // taken out is the one that Cliq shows (I17).
+            PortalVerb::RemoveExternal | PortalVerb::Restrict => {
+                let cliq = self.second_key(host, row, action.guarded).await?;
+                Ok(Some(cliq.map(|cliq| cliq.email)))
+            }
+            PortalVerb::AddExternal if self.now().since(action.created_at) > BELIEVED_FOR => {
+                let why =
+                    "it waited, and CRM does not list the person as active and meant any more";
+                let meant = self.is_meant(host, row).await?;
+                Ok(Some(if meant { Ok(None) } else { Err(why) }))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Reading took its time: somebody may have released the person or paused meanwhile.
+    pub(super) async fn overtaken(
+        &self,
+        action: &Action,
+        verb: PortalVerb,
+    ) -> Result<Option<Effect>, StoreError> {
+        let row = self.undisputed(action.membership).await?;
+        let still = row.is_some_and(|row| match verb {
+            PortalVerb::AddExternal => row.state == State::Wanted,
+            _ => row.is_owned(),
+        });
+        if !still {
+            return Ok(Some(Effect::Needless("the membership is not the bridge's any more")));
+        }
+        let held = self.held_back(&action.organization, vec![action.id]).await?;
+        Ok(held.then_some(Effect::HeldBack))
+    }
+
+    /// What had to be read before the call could not be. What is said of everybody freezes the
+    /// organization, and then the row waits as it was (G12).
+    pub(super) async fn unread(
+        &self,
+        host: &Host,
+        action: &Action,
+        error: &CallError,
+    ) -> Result<Result<Effect, Failure>, StoreError> {
+        if let Some(freeze) = Freeze::of_call(error) {
+            self.quarantine(host, &freeze).await?;
+            if self.held_back(&action.organization, vec![action.id]).await? {
+                return Ok(Ok(Effect::HeldBack));
+            }
+        }
+        Ok(Err(error.failure_of_one(self.now())))
+    }
+
+    /// The second of two keys, at the moment of the write: the ledger says that the membership is
+    /// ours, and a fresh read has to say External (R29, design decision 4): that row, or why not.
+    async fn second_key(
+        &self,
+        host: &Host,
+        row: &Membership,
+        guarded: bool,
+    ) -> Result<Result<CliqUser, &'static str>, CallError> {
+        if guarded && self.is_meant(host, row).await? {
+            return Ok(Err("CRM lists the person as active again, and the scope means them"));
+        }
+        let mut found = None;
+        if let Some(id) = &row.cliq_id {
+            found = host.cliq.user(id.as_str()).await?;
+        }
+        if found.is_none() {
+            // An invitation that is still open may be found by its address only.
+            let addresses = [&row.email, row.invited_as.as_ref().unwrap_or(&row.email)];
+            let mut same = host.cliq.search_any(&addresses).await?;
+            found = if same.len() == 1 { same.pop() } else { None };
+        }
+        let Some(cliq) = found else { return Ok(Err("Cliq does not show the person any more")) };
+        Ok(match classify(&host.policy, &cliq) {
+            Class::External => Ok(cliq),
+            Class::Internal => Err("not external: Cliq shows one of the organization's own"),
+            Class::Unknown => Err("not external: Cliq does not tell whose person this is"),
+        })
+    }
+
+    /// Whether CRM lists the person as active at this moment, and the scope means them.
+    async fn is_meant(&self, host: &Host, row: &Membership) -> Result<bool, CallError> {
+        let user = host.crm.user(&row.crm_user_id).await?;
+        Ok(user.is_some_and(|user| host.policy.means(&user)))
+    }
+}
