@@ -71,6 +71,7 @@ pub use accept::{AcceptError, Incoming, Receipt};
 pub use actions::ActionView;
 pub use approvable::NotApproved;
 pub use approve::Approved;
+pub use asked::{Asked, BadRequest, Requested};
 pub use channels::{ChannelView, GuestView};
 pub use dry_run::{DryRun, NotPlanned};
 pub use failures::remedy;
@@ -83,7 +84,6 @@ pub use people_views::{
 };
 pub use plan_views::{PlanPage, RunsAsked};
 pub use replay::Replayed;
-pub use resync::{Asked, BadRequest, Requested};
 pub use status::{HistoryLine, OrganizationStatus, QueueStatus, RunView, Status};
 pub use steps::StepView;
 pub use subscription::{Polled, Refused};

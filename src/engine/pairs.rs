@@ -11,7 +11,7 @@ use super::people::Sight;
 use super::tell::named;
 use crate::domain::letter::Notice;
 use crate::domain::membership::Membership;
-use crate::domain::{CrmUser, CrmUserId, Standing};
+use crate::domain::{CliqId, CrmUser, CrmUserId, Email, Standing, Zuid};
 use crate::logic::plan::Verdict;
 use crate::store::people::{self, Conflict};
 use crate::store::{StoreError, Tx, ledger};
@@ -77,8 +77,8 @@ fn listed(look: &Look<'_>, user: &CrmUser) -> Vec<Rival> {
         }
         for other in group.into_iter().filter(has) {
             let account = user.zuid.as_ref().filter(|zuid| other.zuid.as_ref() == Some(zuid));
-            let address = user.email.as_ref().map(|email| email.as_str());
-            let shared = account.map(|zuid| zuid.as_str()).or(address).unwrap_or_default();
+            let address = user.email.as_ref().map(Email::as_str);
+            let shared = account.map(Zuid::as_str).or(address).unwrap_or_default();
             rivals.push(Rival { user: other.id.clone(), shared: shared.to_owned(), listed: true });
         }
     }
@@ -108,13 +108,12 @@ fn remembered(
 ) -> Result<Vec<Rival>, StoreError> {
     let me = people::party(host.id(), &user.id);
     let has = |shared: &str| {
-        let now =
-            [user.zuid.as_ref().map(|zuid| zuid.as_str()), user.email.as_ref().map(|e| e.as_str())];
+        let now = [user.zuid.as_ref().map(Zuid::as_str), user.email.as_ref().map(Email::as_str)];
         let before = known.map(|row| {
             [
-                row.zuid.as_ref().map(|zuid| zuid.as_str()),
-                row.cliq_id.as_ref().map(|id| id.as_str()),
-                row.invited_as.as_ref().map(|email| email.as_str()),
+                row.zuid.as_ref().map(Zuid::as_str),
+                row.cliq_id.as_ref().map(CliqId::as_str),
+                row.invited_as.as_ref().map(Email::as_str),
             ]
         });
         now.into_iter().chain(before.into_iter().flatten()).flatten().any(|one| one == shared)
@@ -140,12 +139,11 @@ pub(super) fn found(look: &Look<'_>, sight: &Sight, verdict: &Verdict) -> Vec<Fo
         let other = people::party(organization, &rival.user);
         let (one, other) = if me < other { (me.clone(), other) } else { (other, me.clone()) };
         let conflict = Conflict { kind: PAIR.to_owned(), one, other };
-        match all.iter_mut().find(|found| found.conflict == conflict) {
-            Some(found) => found.sure |= rival.listed,
-            None => {
-                let shared = Some(rival.shared.clone());
-                all.push(Found { conflict, shared, sure: rival.listed });
-            }
+        if let Some(found) = all.iter_mut().find(|found| found.conflict == conflict) {
+            found.sure |= rival.listed;
+        } else {
+            let shared = Some(rival.shared.clone());
+            all.push(Found { conflict, shared, sure: rival.listed });
         }
     }
     if all.is_empty() {

@@ -223,7 +223,8 @@ impl Engine {
             .store
             .read(move |tx| {
                 let Some(run) = runs::get(tx, id)? else { return Ok(None) };
-                let text = runs::plan(tx, twin(tx, &run)?)?;
+                let id = twin(tx, &run)?;
+                let text = runs::plan(tx, id)?;
                 let kept = text.and_then(|text| serde_json::from_str(&text).ok());
                 let Some(mut plan) = kept.or_else(|| without_lines(&run)) else {
                     return Ok(Some(None));

@@ -13,9 +13,9 @@ use super::guard::Bounds;
 use super::held::noted;
 use super::outlook::{Closed, Outlook, Reading, licence_line};
 use super::resolve::is_deleted;
-use super::{Desk, Engine, Host, Step};
+use super::{Engine, Host, Step};
 use crate::domain::plan::{Hold, Plan};
-use crate::domain::run::{RunState, Trigger};
+use crate::domain::run::RunState;
 use crate::domain::{CrmUser, CrmUserId, Email, Failure, OrgId, RunId, State, Timestamp};
 use crate::logic::plan::Verdict;
 use crate::store::outbox::Cause;
@@ -26,90 +26,7 @@ use crate::zoho::{Calls, Meter, Priority};
 /// People planned in one transaction.
 pub(super) const PEOPLE_PER_TRANSACTION: usize = 200;
 
-/// What is to be resynced.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Asked {
-    /// One organization, by its configured id or its CRM id; `None` is all.
-    pub organization: Option<String>,
-    /// One person: CRM id, zuid or address.
-    pub user: Option<String>,
-    /// Who asks, for the audit; `None` is the bridge itself.
-    pub by: Option<String>,
-}
-
-/// Which runs were opened.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Requested {
-    /// The run to ask for: the one, or the parent of all.
-    pub run: RunId,
-    /// The run of each organization.
-    pub runs: Vec<(OrgId, RunId)>,
-}
-
-/// Why a resync was not begun.
-#[derive(Debug, thiserror::Error)]
-pub enum BadRequest {
-    /// No such organization.
-    #[error("organization {0:?} is not configured")]
-    UnknownOrganization(String),
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
 impl Engine {
-    /// Opens the runs; they are carried out by their desks.
-    pub async fn resync(&self, asked: Asked, trigger: Trigger) -> Result<Requested, BadRequest> {
-        let Some(organizations) = self.organizations(asked.organization.as_deref()) else {
-            return Err(BadRequest::UnknownOrganization(asked.organization.unwrap_or_default()));
-        };
-        let engine = self.clone();
-        // Goes on when the caller goes away: an opened run has to be carried out.
-        tokio::spawn(async move { engine.open_runs(asked, organizations, trigger).await })
-            .await
-            .unwrap_or(Err(StoreError::Gone))
-            .map_err(BadRequest::Store)
-    }
-
-    /// The organization by its configured id or its CRM id, or all of them.
-    pub(super) fn organizations(&self, name: Option<&str>) -> Option<Vec<OrgId>> {
-        let Some(name) = name else { return Some(self.inner.hosts.keys().cloned().collect()) };
-        self.named_host(name).ok().map(|host| vec![host.id().clone()])
-    }
-
-    async fn open_runs(
-        &self,
-        asked: Asked,
-        organizations: Vec<OrgId>,
-        trigger: Trigger,
-    ) -> Result<Requested, StoreError> {
-        let (one, now, named) = (asked.organization.is_some(), self.now(), organizations.clone());
-        let requested = self
-            .inner
-            .store
-            .write("resync", move |tx| {
-                let person = asked.user.as_deref();
-                let (mut opened, mut news) = (Vec::new(), false);
-                for id in named {
-                    let (run, new) = runs::open(tx, &id, person, trigger, now)?;
-                    opened.push((id, run));
-                    news |= new;
-                }
-                let run = match (one, opened.first()) {
-                    (true, first) => first.map_or(RunId(0), |(_, run)| *run),
-                    (false, _) => request(tx, &opened, news, trigger, now)?,
-                };
-                let organization = opened.first().map(|(id, _)| id).filter(|_| one);
-                asked.note(tx, organization, run, now)?;
-                Ok(Requested { run, runs: opened })
-            })
-            .await?;
-        for organization in organizations {
-            self.wake(&Desk::Runs(organization));
-        }
-        Ok(requested)
-    }
-
     /// Carries out the organization's next run.
     pub(super) async fn run(&self, organization: &OrgId) -> Result<Step, StoreError> {
         let Some(host) = self.host(organization) else { return Ok(Step::Idle(None)) };
@@ -235,7 +152,7 @@ impl Engine {
             Some(row) => Some(row.crm_user_id.clone()),
             None => email.is_none().then(|| CrmUserId::new(person)),
         };
-        let leaves =
+        let goes =
             known.first().is_some_and(|row| row.is_live() || row.state == State::RemovalStaged);
         let mut leaver = None;
         let asked = Some(person.to_owned());
@@ -244,7 +161,7 @@ impl Engine {
             if notes {
                 self.note_good_read(host).await?;
             }
-            if leaves && sides.roster.get(&user).is_none_or(is_deleted) {
+            if goes && sides.roster.get(&user).is_none_or(is_deleted) {
                 leaver = Some(user);
             } else if sides.roster.get(&user).is_some() || !known.is_empty() {
                 if notes {
@@ -487,23 +404,6 @@ fn named(sides: &Sides, name: &str, email: Option<&Email>) -> Vec<CrmUserId> {
             || user.zuid.as_ref().is_some_and(|zuid| zuid.as_str() == name)
     };
     sides.roster.iter().filter(is_meant).map(|user| user.id.clone()).collect()
-}
-
-/// The request over these runs: the one that stands for just these, if nothing of it is new.
-fn request(
-    tx: &Tx<'_>,
-    runs: &[(OrgId, RunId)],
-    news: bool,
-    trigger: Trigger,
-    now: Timestamp,
-) -> Result<RunId, StoreError> {
-    let parts: Vec<RunId> = runs.iter().map(|(_, run)| *run).collect();
-    if let (false, Some(known)) = (news, runs::request_over(tx, &parts)?) {
-        return Ok(known);
-    }
-    let parent = runs::open_parent(tx, trigger, now)?;
-    parts.iter().try_for_each(|run| runs::add_part(tx, parent, *run))?;
-    Ok(parent)
 }
 
 /// What an unknown person's run says.

@@ -8,7 +8,7 @@ use super::{Engine, Host};
 use crate::domain::letter::Notice;
 use crate::domain::run::Trigger;
 use crate::domain::{Access, Failure, Membership, OrgId, Subscription, Timestamp};
-use crate::engine::resync::{Asked, Requested};
+use crate::engine::asked::{Asked, Requested};
 use crate::logic::access::{self, Details, Weight};
 use crate::store::audit::{self, Command, Entry};
 use crate::store::outbox::Cause;

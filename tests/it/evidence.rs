@@ -190,6 +190,9 @@ async fn g5_g16_twenty_cycles_of_activation_in_an_hour_are_one_mail() {
     let bridge = Setup::demo().start().await;
     let bo = bridge.added("birch", BO).await;
     bridge.settle().await;
+    bridge.act(&format!("/organizations/birch/members/{BO}/accept"), &Value::Null).await;
+    bridge.resync(json!({ "organization": "birch" })).await;
+    bridge.settle().await;
     for _ in 0..20 {
         for (status, kind) in [("inactive", "user.deactivated"), ("active", "user.activated")] {
             patch_user(&bridge, &bo, json!({ "status": status })).await;

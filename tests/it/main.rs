@@ -13,6 +13,7 @@ mod burst;
 mod channels;
 mod channels_articles;
 mod channels_batches;
+mod channels_downgrade;
 mod channels_leaving;
 mod channels_limits;
 mod channels_order;

@@ -323,9 +323,10 @@ async fn one_click_ends_the_reminders_and_leaves_the_invitation_open() {
     assert_eq!(reminder.header("list-unsubscribe-post"), "List-Unsubscribe=One-Click");
     let link = reminder.header("list-unsubscribe").trim_matches(['<', '>']).to_owned();
     let token = link.rsplit('/').next().unwrap();
-    let url = format!("{}/join/{token}", bridge.public());
+    let url = format!("http://{}/join/{token}", bridge.public());
     for _ in 0..2 {
-        let click = reqwest::Client::new()
+        let click = bridge
+            .http
             .post(&url)
             .header("content-type", "application/x-www-form-urlencoded")
             .body("List-Unsubscribe=One-Click");

@@ -79,7 +79,8 @@ async fn runs_go_on_during_a_pause_that_keeps_an_earlier_one_from_its_end() {
 async fn a_tick_is_skipped_while_a_run_has_something_to_do_at_once() {
     let bridge = every_hour().start().await;
     let desk = Desk::Schedule(OrgId::new("birch"));
-    bridge.step(&desk).await;
+    // The plan is read first, then the ticks begin.
+    while bridge.step(&desk).await == Step::Worked {}
     bridge.add("birch", BO).await;
     bridge.resync(json!({ "organization": "birch" })).await;
     bridge.step(&Desk::Runs(OrgId::new("birch"))).await;
@@ -214,7 +215,7 @@ async fn a_lock_met_while_one_person_is_read_is_waited_out() {
     let run = bridge.resync(json!({ "organization": "birch", "user": id })).await;
     bridge.settle().await;
     assert_eq!(state(&bridge, &run).await, "done");
-    assert!(bridge.now().since(begun) >= Duration::from_secs(60));
+    assert!(bridge.now().since(begun) >= Duration::from_mins(1));
     bridge.finish().await;
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::batch::{Call, Candidate, NO_CAUSE};
-use super::places::problem;
+use super::places::{matter_of, problem};
 use super::settle::GuestNote;
 use crate::domain::channel::{Guest, GuestState, Members, Way};
 use crate::domain::letter::Notice;
@@ -106,6 +106,7 @@ impl Booking<'_> {
             return Ok(());
         }
         self.engine.inner.parts.mixed(organization, channel);
+        told::end(self.tx, organization, &matter_of(channel))?;
         if channels::accept_calls(self.tx, organization, channel)? {
             self.engine.note_problem(self.tx, self.host, channel, self.now)?;
         }

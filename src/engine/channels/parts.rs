@@ -26,8 +26,8 @@ struct Tried {
 }
 
 impl Parts {
-    fn with<T>(&self, place: Place, change: impl FnOnce(&mut Tried) -> T) -> Option<T> {
-        self.0.lock().ok()?.get_mut(&place).map(change)
+    fn with<T>(&self, place: &Place, change: impl FnOnce(&mut Tried) -> T) -> Option<T> {
+        self.0.lock().ok()?.get_mut(place).map(change)
     }
 
     /// A call for several was refused, and no part of an earlier one is left.
@@ -40,13 +40,13 @@ impl Parts {
     /// One person was refused alone.
     pub(super) fn alone(&self, organization: &OrgId, channel: &str, code: &str, guest: GuestId) {
         let place = (organization.clone(), channel.to_owned());
-        self.with(place, |tried| tried.refused.push((code.to_owned(), guest)));
+        self.with(&place, |tried| tried.refused.push((code.to_owned(), guest)));
     }
 
     /// Somebody got in, or may have.
     pub(super) fn mixed(&self, organization: &OrgId, channel: &str) {
         let place = (organization.clone(), channel.to_owned());
-        self.with(place, |tried| tried.mixed = true);
+        self.with(&place, |tried| tried.mixed = true);
     }
 
     /// No part is left. Answers who was refused, if that was everybody, with the same code.

@@ -8,7 +8,6 @@ use crate::domain::{OrgId, Timestamp};
 use crate::engine::{Engine, Host};
 use crate::logic::channels::{Place, Terms, UNREADABLE, hindrance, remedy, room};
 use crate::store::channels::{self, Known};
-use crate::store::outbox::Cause;
 use crate::store::{StoreError, Tx, guests, told};
 use crate::zoho::channels::Channel;
 use crate::zoho::{CallError, Priority};
@@ -231,9 +230,16 @@ impl Engine {
         let Some(code) = spot.hindrance() else { return Ok(()) };
         let organization = host.id();
         tracing::warn!(%organization, channel, code, "a mapped channel cannot be used");
+        // Looking at the channel clears it for a moment, and asking who we are finds it again.
         let notice = problem(organization, channel, code);
-        self.tell_admins(tx, organization, &notice, Cause::default(), now)
+        self.tell_once(tx, organization, (&matter_of(channel), code), &notice, now)
     }
+}
+
+/// What administrators are told once of: something keeps everybody out of the channel. It is over when
+/// somebody gets in.
+pub(super) fn matter_of(channel: &str) -> String {
+    format!("problem of {channel}")
 }
 
 /// What administrators are told of something that keeps people out of a channel.

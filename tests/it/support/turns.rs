@@ -5,13 +5,14 @@
 //! transaction and does everything up to the next one. Deliberately absent: what the turns mean.
 
 use std::fmt;
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, OnceLock};
 
 use tokio::sync::Notify;
 use tracing::field::{Field, Visit};
 use tracing::instrument::WithSubscriber;
 use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Metadata, Subscriber};
+use tracing::subscriber::NoSubscriber;
+use tracing::{Dispatch, Event, Metadata, Subscriber};
 
 /// Transactions that take no turn: each call to Zoho is written down before it is sent, which has
 /// nothing to do with any person.
@@ -27,6 +28,10 @@ enum Place {
     /// Nothing of it is left.
     Done,
 }
+
+/// Where only one subscriber lives, tracing asks the thread that meets a place of the log first, which
+/// may be another test's, and remembers its "no" for everybody. With others about, it asks them all.
+static OTHERS: OnceLock<[Dispatch; 2]> = OnceLock::new();
 
 struct Inner {
     place: Mutex<Place>,
@@ -45,6 +50,7 @@ impl Actor {
             Inner { place: Mutex::new(Place::Away), may_go: Condvar::new(), moved: Notify::new() };
         let actor = Self(Arc::new(inner));
         let (gate, me) = (Gate(actor.clone()), actor.clone());
+        OTHERS.get_or_init(|| [(); 2].map(|()| Dispatch::new(NoSubscriber::new())));
         tokio::spawn(
             async move {
                 // Also when the work panics: whoever waits for it must not wait for ever.
