@@ -57,7 +57,8 @@ pub fn nobody_stays_behind(watch: &Watch, town: &Town, cliq: &Cliq) -> Result<()
                 None => true,
                 Some(row) => {
                     let off = !matches!(row.status, "active" | "paused" | "");
-                    off && status != "inactive" && !place.let_in
+                    // An open invitation gives no access; whoever accepts it is restricted then (I21).
+                    off && !matches!(status, "inactive" | "pending") && !place.let_in
                 }
             };
             if stays {
