@@ -9,6 +9,10 @@ use anyhow::Context;
 /// How long an operator's command waits for an answer.
 const ANSWER_MAX: Duration = Duration::from_secs(30);
 
+/// How long a connection may lie idle and be used again: half of what the bridge's own doors let it
+/// (`HEADER_TIME_MAX` in `http/listen.rs`), or a POST may go into one that is just being closed.
+const IDLE_MAX: Duration = Duration::from_secs(5);
+
 /// A client without redirects and without a proxy from the environment.
 ///
 /// # Errors
@@ -33,6 +37,7 @@ fn build(
     let builder = reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
+        .pool_idle_timeout(IDLE_MAX)
         .timeout(ANSWER_MAX)
         .user_agent(concat!("cliqbridge/", env!("CARGO_PKG_VERSION")));
     further(builder)

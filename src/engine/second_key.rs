@@ -1,5 +1,5 @@
 //! What is read right before a portal call: both keys of a removal or restriction, and whether somebody
-//! who waited long to be added is still to be (I31).
+//! who waited long to be added is still to be (I31, R29).
 //!
 //! Deliberately absent: the call, and booking what comes of it.
 
@@ -15,7 +15,8 @@ use crate::store::StoreError;
 use crate::zoho::CallError;
 
 /// How old an add may be when its turn comes and still be believed: a webhook would have told of a
-/// change by then. One that waited longer, behind a pause, a lock or retries, is looked at in CRM again.
+/// change by then. One that waited longer, behind a pause, a lock or retries, is looked at in CRM and in
+/// Cliq again: nothing tells of somebody who has become an internal there.
 const BELIEVED_FOR: Duration = Duration::from_mins(5);
 
 impl Engine {
@@ -37,10 +38,8 @@ impl Engine {
                 Ok(Some(cliq.map(|cliq| cliq.email)))
             }
             PortalVerb::AddExternal if self.now().since(action.created_at) > BELIEVED_FOR => {
-                let why =
-                    "it waited, and CRM does not list the person as active and meant any more";
-                let meant = self.is_meant(host, row).await?;
-                Ok(Some(if meant { Ok(None) } else { Err(why) }))
+                let outdated = self.outdated(host, row).await?;
+                Ok(Some(outdated.map_or(Ok(None), Err)))
             }
             _ => Ok(None),
         }
@@ -108,6 +107,22 @@ impl Engine {
             Class::Internal => Err("not external: Cliq shows one of the organization's own"),
             Class::Unknown => Err("not external: Cliq does not tell whose person this is"),
         })
+    }
+
+    /// Why an add that waited is not to be made any more, if so. Somebody who is external already may
+    /// have become that by this very add, whose answer was lost: only the portal can tell.
+    async fn outdated(
+        &self,
+        host: &Host,
+        row: &Membership,
+    ) -> Result<Option<&'static str>, CallError> {
+        if !self.is_meant(host, row).await? {
+            let why = "it waited, and CRM does not list the person as active and meant any more";
+            return Ok(Some(why));
+        }
+        let shown = host.cliq.search(&row.email).await?;
+        let at_home = shown.iter().any(|user| classify(&host.policy, user) == Class::Internal);
+        Ok(at_home.then_some("it waited, and the person is one of the organization's own by now"))
     }
 
     /// Whether CRM lists the person as active at this moment, and the scope means them.

@@ -162,6 +162,23 @@ async fn i31_an_add_that_waited_is_withdrawn_if_crm_lists_the_person_as_active_n
 }
 
 #[tokio::test]
+async fn r29_g6_an_add_that_waited_is_not_asked_for_when_the_person_is_at_home_there_by_now() {
+    let bridge = Setup::demo().start().await;
+    bridge.admin_post("/pause", &json!({ "organization": "birch" })).await;
+    bridge.added("birch", BO).await;
+    bridge.settle().await;
+    bridge.clock.advance(HOUR);
+    bridge.patch(&format!("/people/{BO}"), &json!({ "home": "birch" })).await;
+    bridge.admin_post("/resume", &json!({ "organization": "birch" })).await;
+    bridge.settle().await;
+    assert_eq!(bridge.journal().await.calls("birch", "portal"), 0);
+    assert_eq!((bridge.steps("birch", BO, "not_done").await, bridge.mails(BO).await.len()), (1, 0));
+    bridge.run_over("birch").await;
+    assert_eq!(bridge.journal().await.calls("birch", "portal"), 0, "nor by the next run");
+    bridge.finish().await;
+}
+
+#[tokio::test]
 async fn an_add_that_goes_at_once_reads_nothing_more() {
     let bridge = Setup::demo().start().await;
     bridge.added("birch", BO).await;
