@@ -15,8 +15,12 @@ use crate::zoho::Account;
 /// How long a worker rests after the store failed it.
 const REST: Duration = Duration::from_secs(1);
 
-/// How often a desk is looked at although nothing rang and nothing is due: a safety net.
-const LOOK_EVERY: Duration = Duration::from_mins(1);
+/// How long a desk is left alone although nothing rang and nothing is due: a safety net, which is to
+/// catch nothing.
+const UNSEEN_MAX: Duration = Duration::from_hours(1);
+
+/// How long forgetting old rows rests after the store failed it: nobody waits for it.
+const PRUNE_REST: Duration = Duration::from_mins(1);
 
 /// How long the first webhook of a burst waits for the others before its desk looks.
 const GATHER: Duration = Duration::from_millis(100);
@@ -103,7 +107,7 @@ async fn work(
             }
             Err(error) => return Err(error).context("a worker gave up"),
         };
-        let look = clock.now() + LOOK_EVERY;
+        let look = clock.now() + UNSEEN_MAX;
         tokio::select! {
             () = stop.cancelled() => {}
             () = clock.wait_until(next.map_or(look, |at| at.min(look))) => {}
@@ -162,7 +166,7 @@ async fn prune(
             Ok(Step::Idle(due)) => due,
             Err(error) => {
                 tracing::error!(%error, "old rows were not forgotten");
-                Some(clock.now() + LOOK_EVERY)
+                Some(clock.now() + PRUNE_REST)
             }
         };
         tokio::select! {

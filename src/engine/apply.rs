@@ -59,9 +59,8 @@ impl Engine {
         let mut row = decision.ledger.clone().or_else(|| known.clone());
         if let (true, Some(row)) = (decision.ledger.is_some(), &mut row) {
             if known.as_ref().is_some_and(|known| known.generation < row.generation) {
-                for lane in [Lane::Letter, Lane::Notice] {
-                    outbox::withdraw(tx, row.id, lane, self.inner.boot, "a new start", look.now)?;
-                }
+                let why = "a new start";
+                outbox::withdraw_letters(tx, row.id, self.inner.boot, why, look.now)?;
             }
             row.id = ledger::put(tx, row)?;
             note_change(tx, look, known.as_ref(), row, &decision.verdict)?;

@@ -10,7 +10,7 @@ use super::tell::named;
 use super::{Engine, Host, Step};
 use crate::domain::letter::Notice;
 use crate::domain::membership::{Membership, State};
-use crate::domain::{Lane, MembershipId, OrgId, Timestamp};
+use crate::domain::{MembershipId, OrgId, Timestamp};
 use crate::logic::invitation::{self, Due};
 use crate::store::audit::{self, Entry};
 use crate::store::outbox::{self, Cause};
@@ -141,9 +141,7 @@ impl Engine {
         row.since = now;
         row.overdue_told = false;
         let why = "The invitation ran out without an answer.";
-        for lane in [Lane::Letter, Lane::Notice] {
-            outbox::withdraw(tx, row.id, lane, self.inner.boot, why, now)?;
-        }
+        outbox::withdraw_letters(tx, row.id, self.inner.boot, why, now)?;
         let entry = Entry {
             organization: &row.organization,
             membership: Some(row.id),

@@ -76,7 +76,10 @@ impl Engine {
         let listing = self.serve_listing(host.id(), &kept).await?;
         let (now, terms) = (self.now(), self.terms(host, watch));
         let is_equal = kept.terms.as_ref().is_none_or(|known| *known == terms.words);
-        let due = kept.next_at.filter(|_| is_equal || kept.failing).unwrap_or(now);
+        // Nothing is ever put off for longer than a watch is asked for: what lies farther ahead was noted
+        // before the clock was set back.
+        let kept_at = kept.next_at.filter(|at| at.since(now) <= ASKED);
+        let due = kept_at.filter(|_| is_equal || kept.failing).unwrap_or(now);
         let next = if due > now { due } else { self.ask_for(host, watch, &terms, &kept).await? };
         Ok(listing.into_iter().chain([next]).min())
     }

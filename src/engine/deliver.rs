@@ -78,7 +78,7 @@ impl Engine {
         let _claiming = lock.lock().await;
         let (boot, now) = (self.inner.boot, self.now());
         let peek = rows.clone();
-        let due = self.inner.store.read(move |tx| outbox::next_due(tx, &peek, boot)).await?;
+        let due = self.inner.store.read(move |tx| outbox::next_due(tx, &peek, boot, now)).await?;
         match due {
             Some(at) if at <= now => {}
             later => return Ok(Claimed::Nothing(later)),
@@ -148,7 +148,7 @@ impl Engine {
                     look_once_more(tx, &action, now)?;
                 }
                 runs::finish_applied(tx, now)?;
-                outbox::next_due(tx, &desk, boot)
+                outbox::next_due(tx, &desk, boot, now)
             })
             .await
     }

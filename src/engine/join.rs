@@ -11,7 +11,7 @@ use subtle::ConstantTimeEq as _;
 use super::Engine;
 use crate::domain::letter::{Invitation, Kind};
 use crate::domain::{
-    JoinAnswer, JoinOutcome, JoinView, Lane, Membership, OpenInvitation, State, Timestamp,
+    JoinAnswer, JoinOutcome, JoinView, Membership, OpenInvitation, State, Timestamp,
 };
 use crate::store::audit::{self, Entry};
 use crate::store::joins::{self, JoinLink};
@@ -86,9 +86,7 @@ impl Engine {
                 row.unseen_since = None;
                 ledger::put(tx, &row)?;
                 let reason = "Declined on the page of the invitation.";
-                for lane in [Lane::Letter, Lane::Notice] {
-                    outbox::withdraw(tx, row.id, lane, self.inner.boot, reason, now)?;
-                }
+                outbox::withdraw_letters(tx, row.id, self.inner.boot, reason, now)?;
                 let entry = Entry {
                     organization: &row.organization,
                     membership: Some(row.id),
@@ -123,9 +121,7 @@ impl Engine {
         if joins::suppress(tx, &row.email, now)? {
             let reason =
                 "Unsubscribed by the link of a letter: no more of them go to this address.";
-            for lane in [Lane::Letter, Lane::Notice] {
-                outbox::withdraw(tx, row.id, lane, self.inner.boot, reason, now)?;
-            }
+            outbox::withdraw_letters(tx, row.id, self.inner.boot, reason, now)?;
             let entry = Entry {
                 organization: &row.organization,
                 membership: Some(row.id),

@@ -112,10 +112,16 @@ impl Engine {
             Verb::Release => {
                 let why = "the bridge does not own the membership any more";
                 let boot = self.inner.boot;
-                for lane in [Lane::Access, Lane::Licence, Lane::Letter, Lane::Notice] {
+                for lane in [Lane::Access, Lane::Licence] {
                     outbox::withdraw(tx, row.id, lane, boot, why, now)?;
                 }
-                settled(tx, order, |row| row.origin = Origin::Present, now)
+                outbox::withdraw_letters(tx, row.id, boot, why, now)?;
+                outbox::close_refused(tx, row.id, why, now)?;
+                let released = |row: &mut Membership| {
+                    row.origin = Origin::Present;
+                    row.parked = None;
+                };
+                settled(tx, order, released, now)
             }
             Verb::Restrict if row.state == State::Restricted => {
                 settled(tx, order, |row| row.restricted_by_bridge = false, now)
@@ -136,9 +142,7 @@ impl Engine {
         now: Timestamp,
     ) -> Result<Ordered, StoreError> {
         let row = order.row;
-        for lane in [Lane::Letter, Lane::Notice] {
-            outbox::withdraw(tx, row.id, lane, self.inner.boot, "invited anew", now)?;
-        }
+        outbox::withdraw_letters(tx, row.id, self.inner.boot, "invited anew", now)?;
         hints::put(tx, &row.organization, &row.crm_user_id, HintKind::Present, None, now)?;
         let anew = |row: &mut Membership| {
             row.state = State::Wanted;

@@ -266,10 +266,10 @@ async fn a_row_claimed_by_a_dead_boot_is_taken_again_with_its_key_and_only_the_c
         outbox::postpone(tx, &theirs, NEXT, NOW + Duration::from_secs(5), true, "503")?;
         outbox::put(tx, &portal(&acme(), &row, PortalVerb::Restrict), NOW)?;
         assert_eq!(outbox::tally(tx)?.waiting, 2, "it was tried once, so it is not superseded");
-        let due = outbox::next_due(tx, &desk, NEXT)?;
+        let due = outbox::next_due(tx, &desk, NEXT, NOW)?;
         assert_eq!(due, Some(NOW + Duration::from_secs(5)));
         assert_eq!(outbox::withdraw(tx, row.id, Lane::Access, NEXT, "left", NOW)?, 2);
-        assert_eq!(outbox::next_due(tx, &desk, NEXT)?, None);
+        assert_eq!(outbox::next_due(tx, &desk, NEXT, NOW)?, None);
         Ok(())
     })
     .await;

@@ -82,6 +82,21 @@ async fn a_webhook_is_served_at_once_after_the_clock_was_set_back() {
 }
 
 #[tokio::test]
+async fn what_was_to_be_tried_again_is_not_put_off_by_the_month_that_the_clock_was_ahead() {
+    let bridge = Setup::demo().start().await;
+    fault(&bridge, "portal", 503).await;
+    bridge.added("birch", BO).await;
+    bridge.settle_for(Duration::from_mins(30)).await;
+    bridge.clear_faults().await;
+    bridge.clock.set_back(DAY * 30);
+    bridge.settle_for(PROBE).await;
+    assert_eq!(bridge.membership("birch", BO).await["state"], "invited");
+    bridge.settle().await;
+    assert_eq!(bridge.mails(BO).await.len(), 1);
+    bridge.finish().await;
+}
+
+#[tokio::test]
 async fn i31_what_was_seen_before_the_clock_was_set_back_overtakes_nobody() {
     let bridge = Setup::demo().start().await;
     // A listing, a look, an action and a state, all of a time that is to come again.

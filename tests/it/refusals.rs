@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::support::harness::rows;
 use super::support::{Bridge, Setup};
 
 const BO: &str = "bo@partner.example";
@@ -47,6 +48,29 @@ async fn i25_a_refused_person_is_parked_with_a_remedy_and_the_others_go_on() {
         assert_eq!(bridge.mails(BO).await.len(), 1);
         bridge.finish().await;
     }
+}
+
+#[tokio::test]
+async fn i25_whoever_is_released_leaves_no_refusal_behind() {
+    let bridge = Setup::demo().start().await;
+    let bo = bridge.joined(&[BO]).await.remove(0);
+    refuse(&bridge, "no_permission").await;
+    bridge.crm(&bo, json!({ "status": "disabled" })).await;
+    bridge.say("user.deactivated", &bo).await;
+    bridge.settle().await;
+    assert!(bridge.membership("birch", BO).await["parked"].is_string());
+    let refused = async || {
+        let list = bridge.admin("/actions?organization=birch&state=parked").await.body;
+        rows(&list["items"]).count()
+    };
+    assert_eq!(refused().await, 1);
+    assert_eq!(bridge.order("birch", BO, "release").await.status, 200);
+    bridge.settle().await;
+    assert_eq!(refused().await, 0, "nothing to retry");
+    let row = bridge.membership("birch", BO).await;
+    assert_eq!((&row["origin"], &row["parked"]), (&json!("present"), &Value::Null));
+    assert_eq!(bridge.journal().await.portal_writes("restrict"), 0);
+    bridge.finish().await;
 }
 
 #[tokio::test]

@@ -64,7 +64,7 @@ impl Engine {
             .read(move |tx| {
                 let awaited = guests::awaited(tx, &id)?;
                 let probe = orgs::probe_at(tx, &id, now)?;
-                Ok((probe, awaited, outbox::next_batch_due(tx, &id, boot)?))
+                Ok((probe, awaited, outbox::next_batch_due(tx, &id, boot, now)?))
             })
             .await?;
         if let Some(at) = probe.filter(|at| *at > now) {

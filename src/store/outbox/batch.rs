@@ -5,7 +5,7 @@
 use rusqlite::params;
 
 use super::super::pauses::NOT_PAUSED;
-use super::work::{CLAIM_FOR, action};
+use super::work::{CLAIM_FOR, WAIT_MAX, action};
 use super::{StoreError, Tx};
 use crate::domain::{Action, ActionId, BootId, GuestId, Lane, OrgId, Timestamp};
 
@@ -34,16 +34,17 @@ pub fn next_batch_due(
     tx: &Tx<'_>,
     organization: &OrgId,
     boot: BootId,
+    now: Timestamp,
 ) -> Result<Option<Timestamp>, StoreError> {
+    let (lane, ahead) = (Lane::Channel.as_str(), (now + WAIT_MAX).millis());
     let next: Option<i64> = tx
         .sql()
         .prepare_cached(&format!(
-            "SELECT min(CASE WHEN boot IS NOT NULL AND boot <> ?3 THEN 0 ELSE next_at END)
+            "SELECT min(CASE WHEN boot <> ?3 OR (boot IS NULL AND next_at > ?4) THEN 0
+                             ELSE next_at END)
              FROM actions WHERE {DUE} AND {NOT_PAUSED}"
         ))?
-        .query_row(params![Lane::Channel.as_str(), organization.as_str(), boot.0], |row| {
-            row.get(0)
-        })?;
+        .query_row(params![lane, organization.as_str(), boot.0, ahead], |row| row.get(0))?;
     Ok(next.map(Timestamp))
 }
 
@@ -57,7 +58,8 @@ pub fn next_batch(
     now: Timestamp,
     most: usize,
 ) -> Result<Option<Batch>, StoreError> {
-    let ready = "(next_at <= ?3 OR (boot IS NOT NULL AND boot <> ?4))";
+    let ahead = (now + WAIT_MAX).millis();
+    let ready = format!("(next_at <= ?3 OR boot <> ?4 OR (boot IS NULL AND next_at > {ahead}))");
     let mut first = tx.sql().prepare_cached(&format!(
         "SELECT guests.channel, actions.operation, guests.part
          FROM actions JOIN guests ON guests.id = actions.guest_id

@@ -20,7 +20,7 @@ pub use counts::{
     waits_for_guest, waits_to,
 };
 pub use look::{Filter, Line, Retry, list, retry};
-pub use queue::{put, rearm, withdraw};
+pub use queue::{close_refused, put, rearm, withdraw, withdraw_letters};
 pub use seats::{InMotion, licences_in_motion, licences_stuck, withdraw_licences};
 pub use work::{Desk, End, cause, claim, next_due, postpone, put_back, settle};
 

@@ -169,6 +169,36 @@ pub fn withdraw(
         .execute(params![membership.0, lane.as_str(), boot.0, now.millis(), why])?)
 }
 
+/// [`withdraw`] for what goes to the person: letters and the bot's notices.
+pub fn withdraw_letters(
+    tx: &Tx<'_>,
+    membership: MembershipId,
+    boot: BootId,
+    why: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    for lane in [Lane::Letter, Lane::Notice] {
+        withdraw(tx, membership, lane, boot, why, now)?;
+    }
+    Ok(())
+}
+
+/// Closes the rows of a membership that were refused or given up: nobody is to try them again.
+pub fn close_refused(
+    tx: &Tx<'_>,
+    membership: MembershipId,
+    why: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    tx.sql()
+        .prepare_cached(
+            "UPDATE actions SET state = 'superseded', finished_at = ?2, last_error = ?3
+             WHERE membership_id = ?1 AND state IN ('parked', 'dead')",
+        )?
+        .execute(params![membership.0, now.millis(), why])?;
+    Ok(())
+}
+
 /// Sets the newest row of a lane waiting again if it was refused or given up: the same row, so the
 /// same letter with the same Message-ID.
 pub fn rearm(

@@ -17,6 +17,10 @@ use crate::domain::{
 /// room.
 pub(super) const CLAIM_FOR: Duration = Duration::from_mins(15);
 
+/// Longest wait that any row is given: quiet hours end within a day, a lock or a `Retry-After` sooner. A
+/// time farther ahead was noted before the clock was set back: it is over.
+pub(super) const WAIT_MAX: Duration = Duration::from_hours(48);
+
 /// Which rows a desk takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Desk {
@@ -80,21 +84,35 @@ impl Desk {
 }
 
 /// When the desk has something to do: a time not after `now` means at once, `None` never.
-pub fn next_due(tx: &Tx<'_>, desk: &Desk, boot: BootId) -> Result<Option<Timestamp>, StoreError> {
+pub fn next_due(
+    tx: &Tx<'_>,
+    desk: &Desk,
+    boot: BootId,
+    now: Timestamp,
+) -> Result<Option<Timestamp>, StoreError> {
     let rows = desk.rows();
     let (lane, other, organization) = desk.scope();
     let next: Option<i64> = tx
         .sql()
         .prepare_cached(&format!(
             "SELECT min(max(
-               CASE WHEN boot IS NOT NULL AND boot <> ?4 THEN 0 ELSE next_at END,
-               CASE WHEN {BEHIND_CHANNELS} THEN created_at + ?5 ELSE 0 END))
+               CASE WHEN boot <> ?4 OR (boot IS NULL AND next_at > ?7) THEN 0 ELSE next_at END,
+               CASE WHEN {BEHIND_CHANNELS} AND created_at <= ?6 THEN created_at + ?5 ELSE 0 END))
              FROM actions WHERE {rows} AND {FIRST_IN_LANE} AND {NOT_PAUSED}
                AND ({TO_ADMINS} OR {NOT_FROZEN})"
         ))?
-        .query_row(params![lane, other, organization, boot.0, channels_first()], |row| {
-            row.get(0)
-        })?;
+        .query_row(
+            params![
+                lane,
+                other,
+                organization,
+                boot.0,
+                channels_first(),
+                now.millis(),
+                (now + WAIT_MAX).millis()
+            ],
+            |row| row.get(0),
+        )?;
     Ok(next.map(Timestamp))
 }
 
@@ -112,9 +130,10 @@ pub fn claim(
         .prepare_cached(&format!(
             "UPDATE actions SET boot = ?4, claims = claims + 1, next_at = ?6 WHERE id =
                (SELECT id FROM actions WHERE {rows}
-                  AND (next_at <= ?5 OR (boot IS NOT NULL AND boot <> ?4)) AND {FIRST_IN_LANE}
+                  AND (next_at <= ?5 OR boot <> ?4 OR (boot IS NULL AND next_at > ?8))
+                  AND {FIRST_IN_LANE}
                   AND {NOT_PAUSED} AND ({TO_ADMINS} OR {NOT_FROZEN})
-                  AND NOT ({BEHIND_CHANNELS} AND created_at + ?7 > ?5)
+                  AND NOT ({BEHIND_CHANNELS} AND created_at <= ?5 AND created_at + ?7 > ?5)
                 ORDER BY next_at, id LIMIT 1)
              RETURNING {COLUMNS}"
         ))?
@@ -127,6 +146,7 @@ pub fn claim(
                 now.millis(),
                 (now + CLAIM_FOR).millis(),
                 channels_first(),
+                (now + WAIT_MAX).millis(),
             ],
             action,
         )
