@@ -99,8 +99,7 @@ impl Client {
             ids: &CHANNEL_IDS,
             silence: Silence::Incomplete,
         };
-        let listed = listing.read(&self.account).await?;
-        Ok(listed.rows.iter().filter_map(read_channel).collect())
+        Ok(listing.read(&self.account, |row| read_channel(&row)).await?.rows)
     }
 
     /// One channel by id; `None` when there is none. Tried like a page of a listing.

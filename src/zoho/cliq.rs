@@ -76,9 +76,10 @@ impl Client {
         let (mut users, mut pool) = (Vec::new(), Pool::default());
         let mut pages = 0;
         for (status, silent) in all.into_iter().take(wanted) {
-            let listed = self.pass(None, status, priority).await?;
+            let make = |row: Value| read_user(&row, silent, &mut pool);
+            let listed = self.pass(None, status, priority, make).await?;
             pages += listed.pages;
-            users.extend(listed.rows.iter().filter_map(|row| read_user(row, silent, &mut pool)));
+            users.extend(listed.rows);
         }
         Ok(Directory::complete(users, pages))
     }
@@ -89,9 +90,9 @@ impl Client {
     /// # Errors
     /// [`CallError::Incomplete`] when the listing contradicts itself; see [`CallError`].
     pub async fn paid(&self, priority: Priority) -> Result<Paid, CallError> {
-        let listed = self.list(LIST, &[("plan_type", "paid")], priority).await?;
-        let ids = listed.rows.iter().filter_map(|row| text(row, &USER_IDS)).map(CliqId::new);
-        Ok(Paid { ids: ids.collect() })
+        let make = |row: Value| text(&row, &USER_IDS).map(CliqId::new);
+        let listed = self.list(LIST, &[("plan_type", "paid")], priority, make).await?;
+        Ok(Paid { ids: listed.rows.into_iter().collect() })
     }
 
     /// One user by Cliq id or zuid; `None` when Cliq has no such user, which may lead only to an
@@ -130,13 +131,13 @@ impl Client {
     /// # Errors
     /// See [`CallError`].
     pub async fn search(&self, email: &Email) -> Result<Vec<CliqUser>, CallError> {
-        let all = self.pass(Some(email), None, Priority::Webhook).await?;
+        let all = self.pass(Some(email), None, Priority::Webhook, Some).await?;
         let mut found = exactly(email, &all.rows, Presence::Active);
         let said = |row: &Value| text(row, &["status"]).is_some();
         if !found.is_empty() && all.rows.iter().all(said) {
             return Ok(found);
         }
-        let pending = self.pass(Some(email), Some("pending"), Priority::Webhook).await?;
+        let pending = self.pass(Some(email), Some("pending"), Priority::Webhook, Some).await?;
         for row in exactly(email, &pending.rows, Presence::Pending) {
             found.retain(|user| user.id != row.id);
             found.push(row);
@@ -161,25 +162,27 @@ impl Client {
         Ok(Vec::new())
     }
 
-    async fn pass(
+    async fn pass<T>(
         &self,
         search: Option<&Email>,
         status: Option<&str>,
         priority: Priority,
-    ) -> Result<Listed, CallError> {
+        make: impl FnMut(Value) -> Option<T>,
+    ) -> Result<Listed<T>, CallError> {
         let mut query = vec![("fields", "all")];
         query.extend(search.map(|email| ("search", email.as_str())));
         query.extend(status.map(|status| ("status", status)));
         let call = if search.is_some() { SEARCH } else { LIST };
-        self.list(call, &query, priority).await
+        self.list(call, &query, priority, make).await
     }
 
-    async fn list(
+    async fn list<T>(
         &self,
         call: &'static str,
         query: &[(&str, &str)],
         priority: Priority,
-    ) -> Result<Listed, CallError> {
+        make: impl FnMut(Value) -> Option<T>,
+    ) -> Result<Listed<T>, CallError> {
         let listing = Listing {
             call,
             group: Group::UsersList,
@@ -191,7 +194,7 @@ impl Client {
             ids: &USER_IDS,
             silence: Silence::Incomplete,
         };
-        listing.read(&self.account).await
+        listing.read(&self.account, make).await
     }
 
     async fn user_body(&self, id: &str) -> Result<Option<Value>, CallError> {

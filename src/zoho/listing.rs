@@ -49,9 +49,10 @@ pub(super) struct Listing<'a> {
     pub(super) silence: Silence,
 }
 
-/// Every row of a listing.
-pub(super) struct Listed {
-    pub(super) rows: Vec<Value>,
+/// What a whole listing came to.
+pub(super) struct Listed<T> {
+    /// What was made of the rows.
+    pub(super) rows: Vec<T>,
     pub(super) pages: usize,
 }
 
@@ -74,8 +75,13 @@ struct Page {
 }
 
 impl Listing<'_> {
-    /// Reads every page.
-    pub(super) async fn read(&self, account: &Account) -> Result<Listed, CallError> {
+    /// Reads every page, and keeps what `make` makes of its rows: JSON is several times as large, so no
+    /// more than one page of it is at hand.
+    pub(super) async fn read<T>(
+        &self,
+        account: &Account,
+        mut make: impl FnMut(Value) -> Option<T>,
+    ) -> Result<Listed<T>, CallError> {
         let mut listed = Listed { rows: Vec::new(), pages: 0 };
         let mut ids = BTreeSet::new();
         let mut tokens = BTreeSet::new();
@@ -91,11 +97,11 @@ impl Listing<'_> {
                     return Err(self.broken("a row came twice: pages shifted while being read"));
                 }
             }
-            next = self.next(&page, listed.rows.len() + page.rows.len())?;
-            listed.rows.extend(page.rows);
+            next = self.next(&page, ids.len())?;
+            listed.rows.extend(page.rows.into_iter().filter_map(&mut make));
             match &next {
                 Next::End => {
-                    account.meter().need_pages(listed.rows.len(), PAGE_ROWS);
+                    account.meter().need_pages(ids.len(), PAGE_ROWS);
                     return Ok(listed);
                 }
                 Next::Token(token) if !tokens.insert(token.clone()) => {

@@ -53,8 +53,7 @@ impl Client {
             ids: &["user_id", "id"],
             silence: Silence::End,
         };
-        let listed = listing.read(&self.account).await?;
-        Ok(listed.rows.iter().filter_map(read_subscriber).collect())
+        Ok(listing.read(&self.account, |row| read_subscriber(&row)).await?.rows)
     }
 
     /// Sends a message from `bot` to people who have subscribed to it.
