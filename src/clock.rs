@@ -20,7 +20,8 @@ pub trait Clock: Send + Sync + 'static {
     /// The current instant.
     fn now(&self) -> Timestamp;
 
-    /// Ends when `now()` has reached `until`.
+    /// Ends when `now()` has reached `until`, or when the clock was set back meanwhile: what was to come may
+    /// be due under the new time, so the caller looks again.
     fn wait_until(&self, until: Timestamp) -> Waiting<'_>;
 }
 
@@ -42,11 +43,14 @@ impl Clock for SystemClock {
 
     fn wait_until(&self, until: Timestamp) -> Waiting<'_> {
         Box::pin(async move {
+            let mut seen = self.now();
             loop {
-                let left = until.since(self.now());
-                if left.is_zero() {
+                let now = self.now();
+                let left = until.since(now);
+                if left.is_zero() || now < seen {
                     return;
                 }
+                seen = now;
                 #[expect(clippy::disallowed_methods, reason = "the one place that sleeps")]
                 tokio::time::sleep(left.min(WAIT_MAX)).await;
             }
@@ -93,9 +97,15 @@ impl Clock for ManualClock {
 
     fn wait_until(&self, until: Timestamp) -> Waiting<'_> {
         let mut changes = self.now.subscribe();
+        let mut seen = *changes.borrow();
         Box::pin(async move {
+            let is_over = move |now: &Timestamp| {
+                let is_back = *now < seen;
+                seen = *now;
+                is_back || *now >= until
+            };
             // The sender lives as long as `self`, so the wait cannot fail.
-            let _ = changes.wait_for(|now| *now >= until).await;
+            let _ = changes.wait_for(is_over).await;
         })
     }
 }

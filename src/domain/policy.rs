@@ -10,6 +10,29 @@ use super::ids::OrgId;
 use super::shared::Shared;
 use super::time::Timestamp;
 
+/// Whether a matcher means a user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fit {
+    /// One of its values is the user's.
+    Yes,
+    /// None is.
+    No,
+    /// None is, but the row does not show everything that is asked for: a missing field is no evidence
+    /// of anything (I30).
+    Unknown,
+}
+
+/// What the scope says of an active user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// To have access.
+    Meant,
+    /// Not to have it, and why.
+    LeftOut(&'static str),
+    /// CRM does not show what the scope asks for: nobody is added for it, and nobody leaves.
+    Unknown,
+}
+
 /// Alternatives that match a CRM user: any one listed value of any key is enough.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Matcher {
@@ -38,6 +61,18 @@ impl Matcher {
     /// Whether the user is meant.
     pub fn matches(&self, user: &CrmUser) -> bool {
         self.matched_by(user).is_some()
+    }
+
+    /// The same, where a field that the row does not show may be what is listed.
+    pub fn fit(&self, user: &CrmUser) -> Fit {
+        let hidden = !self.profile.is_empty() && user.profile.is_none()
+            || !self.role.is_empty() && user.role.is_none()
+            || !(self.domain.is_empty() && self.email.is_empty()) && user.email.is_none();
+        match (self.matches(user), hidden) {
+            (true, _) => Fit::Yes,
+            (false, true) => Fit::Unknown,
+            (false, false) => Fit::No,
+        }
     }
 
     /// The key that means the user, and the value by which it does: the first, in the order of the
@@ -111,18 +146,25 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// Why the scope does not mean this user; `None` if it does.
-    pub fn leaves_out(&self, user: &CrmUser) -> Option<&'static str> {
-        if self.exclude.matches(user) {
-            return Some("`scope.exclude` names the person");
+    /// What the scope says of this user.
+    pub fn scope(&self, user: &CrmUser) -> Scope {
+        let included = self.include.as_ref().map_or(Fit::Yes, |include| include.fit(user));
+        match (self.exclude.fit(user), included) {
+            (Fit::Yes, _) => Scope::LeftOut("`scope.exclude` names the person"),
+            (_, Fit::No) => Scope::LeftOut("`scope.include` does not name the person"),
+            (Fit::Unknown, _) | (_, Fit::Unknown) => Scope::Unknown,
+            (Fit::No, Fit::Yes) => Scope::Meant,
         }
-        let included = self.include.as_ref().is_none_or(|include| include.matches(user));
-        (!included).then_some("`scope.include` does not name the person")
     }
 
-    /// Whether the user is to have access: active, and not left out by the scope.
+    /// Whether the user is to have access: active, and meant by the scope.
     pub fn means(&self, user: &CrmUser) -> bool {
-        user.standing == Standing::Active && self.leaves_out(user).is_none()
+        user.standing == Standing::Active && self.scope(user) == Scope::Meant
+    }
+
+    /// Whether nothing says that the user is not to have access: active, and not left out by the scope.
+    pub fn may_mean(&self, user: &CrmUser) -> bool {
+        user.standing == Standing::Active && !matches!(self.scope(user), Scope::LeftOut(_))
     }
 }
 

@@ -88,8 +88,11 @@ impl Engine {
         row: &Membership,
         guarded: bool,
     ) -> Result<Result<CliqUser, &'static str>, CallError> {
-        if guarded && self.is_meant(host, row).await? {
-            return Ok(Err("CRM lists the person as active again, and the scope means them"));
+        if guarded {
+            let user = host.crm.user(&row.crm_user_id).await?;
+            if user.is_some_and(|user| host.policy.may_mean(&user)) {
+                return Ok(Err("CRM lists the person as active, and the scope may mean them"));
+            }
         }
         let mut found = None;
         if let Some(id) = &row.cliq_id {

@@ -4,8 +4,9 @@
 use super::READ_AGAIN;
 use super::batch::{Candidate, Fresh};
 use super::places::mapped;
-use super::settle::{GuestNote, UNSCOPED, is_deleted};
+use super::settle::{GuestNote, UNSCOPED, fitting, is_deleted};
 use crate::domain::channel::{Guest, GuestState, Member, Way};
+use crate::domain::policy::Scope;
 use crate::domain::{ActionId, CliqId, CrmUser, GuestId, Membership, Standing, State, Timestamp};
 use crate::engine::subscription::access_of;
 use crate::engine::{Engine, Host};
@@ -140,7 +141,7 @@ impl Again<'_> {
     }
 
     fn is_unscoped(&self, user: &CrmUser) -> bool {
-        self.host.policy.leaves_out(user).is_some()
+        matches!(self.host.policy.scope(user), Scope::LeftOut(_))
     }
 
     /// Whether the channel is still meant for the person, by what was read right now.
@@ -155,8 +156,7 @@ impl Again<'_> {
         match &user.standing {
             Standing::Active if person.row.is_none() && !mapped.internals => Mapping::Unknown,
             Standing::Active if person.row.is_some() && self.is_unscoped(user) => UNSCOPED,
-            Standing::Active if mapped.when.matches(user) => Mapping::Holds,
-            Standing::Active => Mapping::Lapsed("the channel's `when` does not name the person"),
+            Standing::Active => fitting(&mapped.when, user),
             Standing::NotActive(word) if !is_deleted(word) => Mapping::Held,
             // The plan that asked for a removal knew whether that is evidence; an add is not sent.
             Standing::NotActive(_) if self.batch.removes => {

@@ -11,6 +11,7 @@ use crate::domain::{CliqId, CrmUserId, Email, OrgId};
 use crate::engine::facts::{ReadError, Sides};
 use crate::engine::{Engine, Host};
 use crate::logic::channels::{UNREADABLE, strangers};
+use crate::logic::plan::LATE_JOIN;
 use crate::store::runs::Run;
 use crate::store::{StoreError, Tx, channels, guests, ledger, orgs};
 use crate::zoho::{CallError, Priority};
@@ -29,10 +30,6 @@ const LOOK_BY_HAND: Duration = Duration::from_mins(5);
 
 /// How long calls for everybody that Cliq refused are not repeated.
 const REFUSED_FOR: Duration = Duration::from_hours(24);
-
-/// How long a channel that is mapped no more is still read because of an invitation that was taken
-/// back or ran out: twice the longest that one is kept open by default (G17).
-const LATE_JOIN: Duration = Duration::from_hours(60 * 24);
 
 /// The trigger word of a run that an operator asked for.
 const BY_HAND: &str = "manual";

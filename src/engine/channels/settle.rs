@@ -7,6 +7,7 @@ use super::places::mapped;
 use crate::domain::channel::{Guest, GuestState, Level, Way};
 use crate::domain::membership::Membership;
 use crate::domain::plan::Hold;
+use crate::domain::policy::{Fit, Matcher, Scope};
 use crate::domain::{
     Class, CliqId, CrmUser, CrmUserId, Lane, Operation, Presence, Standing, Timestamp,
 };
@@ -336,12 +337,7 @@ fn own(look: &Look<'_>) -> Option<CliqId> {
 
 /// Whether the channel is meant for the person; `when` is absent for a channel that is mapped no
 /// more.
-fn holds(
-    look: &Look<'_>,
-    verdict: &Verdict,
-    when: Option<&crate::domain::policy::Matcher>,
-    who: &Who<'_>,
-) -> Mapping {
+fn holds(look: &Look<'_>, verdict: &Verdict, when: Option<&Matcher>, who: &Who<'_>) -> Mapping {
     match verdict {
         Verdict::Internal if matches!(who, Who::Own(_)) => {}
         // Nothing follows for somebody who may be another, or who is none of ours.
@@ -362,8 +358,7 @@ fn holds(
     let Some(user) = look.sides.roster.get(look.user) else { return Mapping::Unknown };
     match &user.standing {
         Standing::Active if matches!(who, Who::Member(_)) && is_unscoped(look) => UNSCOPED,
-        Standing::Active if when.matches(user) => Mapping::Holds,
-        Standing::Active => Mapping::Lapsed("the channel's `when` does not name the person"),
+        Standing::Active => fitting(when, user),
         // Deactivated is not deleted: the restriction blocks the person, and may end (G16).
         Standing::NotActive(word) if !is_deleted(word) => Mapping::Held,
         // A deleted user may be back under a new id, which only a listing shows (Z14).
@@ -373,13 +368,22 @@ fn holds(
     }
 }
 
+/// Whether the mapping means an active user.
+pub(super) fn fitting(when: &Matcher, user: &CrmUser) -> Mapping {
+    match when.fit(user) {
+        Fit::Yes => Mapping::Holds,
+        Fit::No => Mapping::Lapsed("the channel's `when` does not name the person"),
+        Fit::Unknown => Mapping::Unknown,
+    }
+}
+
 /// The scope that brought the person here does not mean them any more (I10).
 pub(super) const UNSCOPED: Mapping = Mapping::Lapsed("the scope does not name the person");
 
 /// Whether the scope leaves an active CRM user out.
 fn is_unscoped(look: &Look<'_>) -> bool {
     let user = look.sides.roster.get(look.user);
-    user.is_some_and(|user| look.host.policy.leaves_out(user).is_some())
+    user.is_some_and(|user| matches!(look.host.policy.scope(user), Scope::LeftOut(_)))
 }
 
 /// Whether CRM's word for who is not active says that the user is deleted.

@@ -5,11 +5,17 @@
 //! Only owned people whom Cliq shows as External can leave (design decision 4). Deliberately
 //! absent: the guard, and the fresh read right before the call.
 
+use std::time::Duration;
+
 use super::downgrade::instead_of_leaving;
 use super::{Decision, Facts, Leaver, Matched, Step, Verdict, classify, enter, keep, note_address};
 use crate::domain::membership::{Membership, Origin, State};
 use crate::domain::policy::Policy;
 use crate::domain::{Class, CliqUser, PortalVerb, Presence, Timestamp};
+
+/// How long an invitation that was taken back or ran out may still be accepted: twice the longest that one
+/// is kept open by default (G17).
+pub const LATE_JOIN: Duration = Duration::from_hours(60 * 24);
 
 /// CRM does not have the row. One read's silence only raises a suspicion; a complete listing's
 /// starts the grace, and a second one after it is evidence (G1, G14).
@@ -111,6 +117,10 @@ fn leave(
     if !row.is_owned() {
         return keep(row, Verdict::NotOurs);
     }
+    if row.state == State::Removed && matches!(why, Leaver::Unscoped(_)) && !accepts_late(&row, now)
+    {
+        return keep(row, Verdict::NotOurs);
+    }
     if let Some(code) = row.parked.clone() {
         return keep(row, Verdict::Parked(code));
     }
@@ -142,6 +152,12 @@ fn leave(
     };
     enter(&mut row, State::RemovalStaged, now);
     Decision { guarded: true, ..Decision::of(row, vec![Step::Portal(verb)], verdict) }
+}
+
+/// Whether somebody who is here after they were taken out may have accepted our own invitation, which
+/// was withdrawn (G17). Whoever was restricted first had joined already: they are back by another's hand.
+fn accepts_late(row: &Membership, now: Timestamp) -> bool {
+    row.invited_at.is_some() && !row.restricted_by_bridge && now.since(row.since) <= LATE_JOIN
 }
 
 /// Cliq does not show the leaver. Whoever was only wanted, or never seen, never was in; somebody who

@@ -12,13 +12,14 @@ mod matching;
 mod verdict;
 
 pub use class::{classify, evidence};
+pub use leaving::LATE_JOIN;
 pub use matching::{doubles, found_by, is_claimed, matching, of_ledger};
 pub use verdict::{Leaver, Verdict};
 
 use leaving::{absent, not_active, release, unscoped};
 
 use crate::domain::membership::{Membership, Origin, State};
-use crate::domain::policy::Policy;
+use crate::domain::policy::{Policy, Scope};
 use crate::domain::shared::Shared;
 use crate::domain::{
     Access, Class, CliqUser, CrmUser, Email, Home, MembershipId, PortalVerb, Presence, Standing,
@@ -100,6 +101,9 @@ pub enum Matched<'a> {
     Conflict,
 }
 
+/// Why nothing follows for somebody whose row does not show what the scope asks for (I30).
+const HIDDEN: &str = "CRM does not show the profile or role that the scope asks for";
+
 /// Decides for one person.
 pub fn plan_one(policy: &Policy, facts: &Facts<'_>, now: Timestamp) -> Decision {
     let mut decision = decide(policy, facts, now);
@@ -121,8 +125,12 @@ fn decide(policy: &Policy, facts: &Facts<'_>, now: Timestamp) -> Decision {
     if let Some(verdict) = out_of_bounds(policy, user, facts) {
         return out(facts.membership, verdict, now);
     }
-    if let Some(why) = policy.leaves_out(user) {
-        return unscoped(policy, facts, why, now);
+    match policy.scope(user) {
+        Scope::Meant => {}
+        Scope::LeftOut(why) => return unscoped(policy, facts, why, now),
+        Scope::Unknown => {
+            return listed(facts.membership, Verdict::OutOfScope(HIDDEN));
+        }
     }
     match draft(policy, user, facts, now) {
         Some(row) => home::hold(facts.home, mirror(policy, user, facts, row, now)),
