@@ -3,9 +3,9 @@
 //! Deliberately absent: changing rows; an index is made of a list that stays as it is.
 
 use std::collections::BTreeMap;
-use std::hash::{BuildHasher as _, RandomState};
+use std::hash::BuildHasher as _;
 
-use hashbrown::HashTable;
+use hashbrown::{DefaultHashBuilder, HashTable};
 
 /// What a row is found by; `None` for one that has no such text.
 pub(super) type Key<T> = fn(&T) -> Option<&str>;
@@ -17,14 +17,14 @@ pub(super) struct Index {
     first: HashTable<u32>,
     /// The rows that share the key of the first, in order; few lists have any.
     more: BTreeMap<u32, Vec<u32>>,
-    hasher: RandomState,
+    hasher: DefaultHashBuilder,
 }
 
 impl Index {
     /// Of these rows; those without a key cannot be found. A listing ends far below 2^32 rows.
     pub(super) fn of<T>(rows: &[T], key: Key<T>) -> Self {
         let keyed = rows.iter().filter(|row| key(row).is_some()).count();
-        let (hasher, mut more) = (RandomState::new(), BTreeMap::<u32, Vec<u32>>::new());
+        let (hasher, mut more) = (DefaultHashBuilder::default(), BTreeMap::<u32, Vec<u32>>::new());
         let mut first: HashTable<u32> = HashTable::with_capacity(keyed);
         for (place, row) in (0_u32..).zip(rows) {
             let Some(text) = key(row) else { continue };

@@ -15,15 +15,14 @@ pub fn matching<'a>(
     known: Option<&Membership>,
     directory: &'a Directory,
 ) -> Matched<'a> {
-    let remembered = known.and_then(|row| row.cliq_id.as_ref()).and_then(|id| directory.get(id));
+    let remembered = known.and_then(|row| row.cliq_id.as_ref());
     if let Some(row) = user.zuid.as_ref().and_then(|zuid| directory.by_zuid(zuid)) {
-        // Two different rows at once, one by account and one from memory: somebody must look.
-        return match remembered {
-            Some(other) if other.id != row.id => Matched::Conflict,
-            _ => Matched::One(row),
-        };
+        // Two different rows at once, one by account and one from memory: somebody must look. Nearly
+        // always it is the same, and memory need not be searched for.
+        let other = remembered.filter(|id| **id != row.id).and_then(|id| directory.get(id));
+        return if other.is_some() { Matched::Conflict } else { Matched::One(row) };
     }
-    if let Some(row) = remembered {
+    if let Some(row) = remembered.and_then(|id| directory.get(id)) {
         return unless_another_account(user, row);
     }
     let Some(email) = &user.email else { return Matched::Nobody };
