@@ -167,7 +167,7 @@ async fn r29_g6_an_add_that_waited_is_not_asked_for_when_the_person_is_at_home_t
     bridge.admin_post("/pause", &json!({ "organization": "birch" })).await;
     bridge.added("birch", BO).await;
     bridge.settle().await;
-    bridge.clock.advance(HOUR);
+    bridge.clock.advance(HOUR * 2);
     bridge.patch(&format!("/people/{BO}"), &json!({ "home": "birch" })).await;
     bridge.admin_post("/resume", &json!({ "organization": "birch" })).await;
     bridge.settle().await;
@@ -269,5 +269,65 @@ async fn i31_a_listing_for_webhooks_that_is_older_than_a_run_adds_nobody_who_is_
     assert_eq!(did(&bridge, "add_external").await, 7);
     assert_eq!(bridge.journal().await.calls("birch", "portal"), 7, "nobody asks for the eighth");
     assert!(bridge.mails("p0@partner.example").await.is_empty());
+    bridge.finish().await;
+}
+
+#[tokio::test]
+async fn g2_an_add_that_waited_goes_to_the_address_that_crm_shows_now() {
+    let bridge = Setup::demo().start().await;
+    bridge.admin_post("/pause", &json!({ "organization": "birch" })).await;
+    let bo = bridge.added("birch", BO).await;
+    bridge.settle().await;
+    bridge.clock.advance(HOUR);
+    bridge.crm(&bo, json!({ "email": EVE })).await;
+    bridge.admin_post("/resume", &json!({ "organization": "birch" })).await;
+    bridge.settle().await;
+    assert_eq!((bridge.mails(BO).await.len(), bridge.mails(EVE).await.len()), (0, 1));
+    assert_eq!(
+        (did(&bridge, "add_external").await, bridge.state(EVE).await.as_str()),
+        (1, "invited")
+    );
+    bridge.finish().await;
+}
+
+#[tokio::test]
+async fn an_add_that_only_waited_for_its_turn_asks_cliq_nothing() {
+    let bridge = Setup::demo().start().await;
+    bridge.admin_post("/pause", &json!({ "organization": "birch" })).await;
+    bridge.added("birch", BO).await;
+    bridge.settle().await;
+    let asked = async || {
+        let journal = bridge.journal().await;
+        ["crm.users.get", "cliq.users.list", "cliq.users.get"]
+            .map(|call| journal.calls("birch", call))
+    };
+    let [crm, listed, got] = asked().await;
+    bridge.clock.advance(Duration::from_mins(59));
+    bridge.admin_post("/resume", &json!({ "organization": "birch" })).await;
+    bridge.settle().await;
+    assert_eq!(did(&bridge, "add_external").await, 1);
+    assert_eq!(asked().await, [crm + 1, listed, got], "sixteen reads a minute are not sixty adds");
+    bridge.finish().await;
+}
+
+#[tokio::test]
+async fn r29_a_lock_that_outlives_a_claim_carries_out_nothing_twice() {
+    let bridge = Setup::demo().start().await;
+    let bo = bridge.joined(&[BO]).await.remove(0);
+    let lock = json!({ "kind": "throttle", "retry_after_s": 1800 });
+    bridge.crm(&bo, json!({ "status": "disabled" })).await;
+    // The look at the person is answered; the one right before the write meets the lock.
+    bridge.fault("cliq.users.get", json!({ "organization": "birch", "skip": 1 }), lock).await;
+    bridge.say("user.deactivated", &bo).await;
+    bridge.settle_for(Duration::from_secs(30)).await;
+    let row = restriction(&bridge).await;
+    assert_eq!((&row["state"], &row["failures"]), (&json!("waiting"), &json!(0)), "{row}");
+    let access = Desk::Access(OrgId::new("birch"));
+    bridge.clock.advance(Duration::from_mins(16));
+    bridge.step(&access).await;
+    assert_eq!(restriction(&bridge).await["claims"], 1, "nobody waits inside a claim");
+    bridge.settle_for(HOUR).await;
+    assert_eq!((did(&bridge, "restrict").await, status(&bridge, BO).await), (1, "inactive".into()));
+    assert_eq!(bridge.steps("birch", BO, "not_done").await, 0);
     bridge.finish().await;
 }
