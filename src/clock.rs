@@ -109,3 +109,24 @@ impl Clock for ManualClock {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use futures_util::FutureExt as _;
+
+    use super::{Clock as _, ManualClock};
+    use crate::domain::Timestamp;
+
+    #[tokio::test]
+    async fn whoever_waits_for_a_time_looks_again_when_the_clock_is_set_back() {
+        let clock = ManualClock::new(Timestamp(1_000_000));
+        let mut wait = clock.wait_until(Timestamp(2_000_000));
+        assert_eq!((&mut wait).now_or_never(), None);
+        clock.advance(Duration::from_secs(1));
+        assert_eq!((&mut wait).now_or_never(), None);
+        clock.set_back(Duration::from_secs(30));
+        wait.await;
+    }
+}

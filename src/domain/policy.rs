@@ -63,6 +63,11 @@ impl Matcher {
         self.matched_by(user).is_some()
     }
 
+    /// Whether an address is listed, or its domain.
+    pub fn names(&self, email: &Email) -> bool {
+        self.domain.contains(email.domain()) || self.email.contains(email)
+    }
+
     /// The same, where a field that the row does not show may be what is listed.
     pub fn fit(&self, user: &CrmUser) -> Fit {
         let hidden = !self.profile.is_empty() && user.profile.is_none()
@@ -225,6 +230,8 @@ pub struct Quarantine {
     pub since: Timestamp,
     /// What the vendor said.
     pub cause: String,
+    /// Whether it is a listing that was refused or empty: then only a listing ends it.
+    pub wants_listing: bool,
 }
 
 impl Default for OrgState {

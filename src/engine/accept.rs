@@ -250,7 +250,7 @@ impl Engine {
                 };
                 if state == Subscription::Unknown {
                     // An event that does not tell the new plan leaves what is known alone; CRM tells.
-                    return plans::ask_reading(tx, organization);
+                    return plans::ask_reading(tx, organization, now);
                 }
                 let before = plans::set_subscription(tx, organization, state, event_time)?;
                 let Some(before) = before.filter(|before| *before != state) else {
@@ -291,8 +291,10 @@ impl Engine {
                  organizations, check `crm_org`, `billing` or the source's `organization`."
             ),
         };
-        let matter = format!("lost webhooks {source}: {why}");
-        self.tell_once(tx, &OrgId::new(""), (&matter, ""), &notice, booking.now)
+        // Once a day for each source: a sender may serve organizations that are none of ours.
+        let matter = format!("lost webhooks {source}");
+        let day = booking.now.to_utc().date_naive().to_string();
+        self.tell_once(tx, &OrgId::new(""), (&matter, &day), &notice, booking.now)
     }
 
     pub(super) fn route(&self, source: &str, event: &Event) -> Vec<Routed> {

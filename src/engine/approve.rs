@@ -12,10 +12,10 @@ use serde_json::{Value, json};
 
 use super::approvable::NotApproved;
 use super::facts::ReadError;
-use super::held::{HELD_PLAN, held_rows, noted};
+use super::held::{HELD_MATTERS, held_rows, noted};
 use super::outlook::{Closed, Outlook, Reading};
 use super::resync::{PEOPLE_PER_TRANSACTION, Task};
-use super::{Engine, Host};
+use super::{Desk, Engine, Host};
 use crate::domain::plan::{Hold, Plan};
 use crate::domain::run::RunState;
 use crate::domain::{CrmUserId, OrgId, RunId, Timestamp};
@@ -149,6 +149,7 @@ impl Engine {
         let mut rest = reading.people;
         rest.retain(|user| !concerned.contains(user));
         let noted = self.note_the_rest(host, &task, &rest, closed, whole).await;
+        self.wake(&Desk::Hints(host.id().clone()));
         if let Err(error) = noted {
             tracing::warn!(run = %run.id, %error, "not everything that was read is noted");
         }
@@ -175,7 +176,7 @@ impl Engine {
             seated = self.seat_approved(tx, host, &permit, now)?;
             orgs::note_run(tx, organization, now)?;
             self.approve_scope(tx, organization)?;
-            told::end(tx, organization, HELD_PLAN)?;
+            HELD_MATTERS.iter().try_for_each(|what| told::end(tx, organization, what))?;
         }
         let mut plan = permit.plan;
         for line in &mut plan.lines {
@@ -239,7 +240,7 @@ impl Engine {
     }
 
     /// Notes what was seen of everybody whom the plan has no line of.
-    async fn note_the_rest(
+    pub(super) async fn note_the_rest(
         &self,
         host: &Host,
         task: &Task,

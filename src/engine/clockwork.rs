@@ -1,7 +1,7 @@
 //! The invitation clock at work: reminders, expiry, and what lasts too long (R9, G3, G4).
 //!
-//! Nobody is reminded while a conflict or a changed home waits for an operator, and the clock of a
-//! quarantined organization stands still. Deliberately absent: calls. Whatever goes out goes through
+//! Nobody is reminded while a conflict or a changed home waits for an operator, and nothing falls due in
+//! a quarantined organization before a run has read it again. Deliberately absent: calls. Whatever goes out goes through
 //! the outbox.
 
 use std::fmt::Write as _;
@@ -14,7 +14,7 @@ use crate::domain::{MembershipId, OrgId, Timestamp};
 use crate::logic::invitation::{self, Due};
 use crate::store::audit::{self, Entry};
 use crate::store::outbox::{self, Cause};
-use crate::store::{StoreError, Tx, joins, ledger, orgs};
+use crate::store::{StoreError, Tx, ledger, orgs};
 
 /// People looked at in one transaction.
 const PEOPLE_PER_TRANSACTION: usize = 200;
@@ -61,8 +61,8 @@ impl Engine {
         Ok(Step::Worked)
     }
 
-    /// Whose turn it is. Nobody's while the organization is left alone: its clock stands still, and
-    /// goes on with the next good read (G12).
+    /// Whose turn it is. Nobody's while the organization is left alone, and until a run has seen who has
+    /// joined meanwhile (G12).
     fn agenda(
         &self,
         tx: &Tx<'_>,
@@ -70,7 +70,7 @@ impl Engine {
         observe: bool,
         now: Timestamp,
     ) -> Result<Agenda, StoreError> {
-        if orgs::state(tx, organization)?.quarantined.is_some() {
+        if orgs::clock_waits(tx, organization)? {
             return Ok(Agenda::Nothing(None));
         }
         let (mut next, mut ids) = (None, Vec::new());
@@ -97,7 +97,8 @@ impl Engine {
         let Some((_, Due::Remind(_))) = next.filter(|(at, _)| *at <= now) else {
             return Ok(next);
         };
-        if self.dispute(tx, row)?.is_none() && !joins::is_suppressed(tx, &row.email)? {
+        let silenced = self.is_silenced(tx, &row.organization, &row.email)?;
+        if self.dispute(tx, row)?.is_none() && !silenced {
             return Ok(next);
         }
         let quiet = Membership { reminded: timing.reminders, ..row.clone() };

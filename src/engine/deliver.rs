@@ -136,7 +136,8 @@ impl Engine {
     ) -> Result<Option<Timestamp>, StoreError> {
         let (boot, now) = (self.inner.boot, self.now());
         let desk = OutboxDesk::Access(organization.clone());
-        self.inner
+        let next = self
+            .inner
             .store
             .write("end without portal", move |tx| {
                 let why =
@@ -150,7 +151,9 @@ impl Engine {
                 runs::finish_applied(tx, now)?;
                 outbox::next_due(tx, &desk, boot, now)
             })
-            .await
+            .await?;
+        self.wake(&Desk::Hints(organization.clone()));
+        Ok(next)
     }
 
     async fn call_portal(

@@ -29,6 +29,10 @@ pub(super) const HELD_PLAN: &str = "held_plan";
 /// And the part in which it contradicts itself.
 const CONTRADICTED: &str = "contradicted_plan";
 
+/// Everything that is told of held plans.
+pub(super) const HELD_MATTERS: [&str; 5] =
+    [HELD_PLAN, CONTRADICTED, HELD_REMOVALS, HELD_INVITATIONS, HELD_VANISHING];
+
 /// Contradictions spelled out in one notice; the rest is a number.
 const CONTRADICTIONS_MAX: usize = 10;
 
@@ -78,12 +82,11 @@ impl Engine {
 
     /// Nothing is held any more: the same plan, held again, is news.
     pub(super) async fn forget_hold(&self, host: &Host) -> Result<(), StoreError> {
-        const ALL: [&str; 5] =
-            [HELD_PLAN, CONTRADICTED, HELD_REMOVALS, HELD_INVITATIONS, HELD_VANISHING];
         let organization = host.id().clone();
         let id = organization.clone();
         let known = self.inner.store.read(move |tx| {
-            ALL.iter()
+            HELD_MATTERS
+                .iter()
                 .try_fold(false, |known, what| Ok(known || told::last(tx, &id, what)?.is_some()))
         });
         if !known.await? {
@@ -92,7 +95,7 @@ impl Engine {
         self.inner
             .store
             .write("forget hold", move |tx| {
-                ALL.iter().try_for_each(|what| told::end(tx, &organization, what))
+                HELD_MATTERS.iter().try_for_each(|what| told::end(tx, &organization, what))
             })
             .await
     }

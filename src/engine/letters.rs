@@ -6,9 +6,9 @@ use super::Engine;
 use super::deliver::Effect;
 use crate::domain::letter::{Invitation, Letter, Notice};
 use crate::domain::membership::State;
-use crate::domain::{Action, Email, Failure, Membership, Timestamp};
+use crate::domain::{Action, Email, Failure, Membership, OrgId, Timestamp};
 use crate::logic::letter;
-use crate::store::{StoreError, joins, ledger, outbox};
+use crate::store::{StoreError, Tx, joins, ledger, outbox};
 
 /// The span of `mail.per_hour`.
 const HOUR: Duration = Duration::from_hours(1);
@@ -40,10 +40,26 @@ impl Engine {
         Ok(Some(oldest.map_or(now + ON_THE_WAY, |at| at + HOUR + Duration::from_millis(1))))
     }
 
-    /// Whether somebody at the address asked for no more letters.
-    pub(super) async fn is_suppressed(&self, email: &Email) -> Result<bool, StoreError> {
-        let email = email.clone();
-        self.inner.store.read(move |tx| joins::is_suppressed(tx, &email)).await
+    /// Whether nobody is to write to the address: somebody there asked for no more letters, or the
+    /// organization's `scope.exclude` names it, approved or not (design section 11, "Letters").
+    pub(super) fn is_silenced(
+        &self,
+        tx: &Tx<'_>,
+        organization: &OrgId,
+        email: &Email,
+    ) -> Result<bool, StoreError> {
+        let excluded = self.host(organization).is_some_and(|host| host.policy.exclude.names(email));
+        Ok(excluded || joins::is_suppressed(tx, email)?)
+    }
+
+    /// The same, outside of a transaction.
+    pub(super) async fn is_suppressed(
+        &self,
+        organization: &OrgId,
+        email: &Email,
+    ) -> Result<bool, StoreError> {
+        let (engine, organization, email) = (self.clone(), organization.clone(), email.clone());
+        self.inner.store.read(move |tx| engine.is_silenced(tx, &organization, &email)).await
     }
 
     /// Why nothing is sent to the person now: a conflict, or a home that waits for an operator. The
@@ -74,7 +90,7 @@ impl Engine {
         let Ok(to) = Email::parse(&invitation.email) else {
             return Ok(Ok(Effect::Needless("the address is not one")));
         };
-        if self.is_suppressed(&to).await? {
+        if self.is_suppressed(&row.organization, &to).await? {
             return Ok(Ok(Effect::Needless(UNSUBSCRIBED)));
         }
         if let Some(later) = self.not_now(&row).await? {

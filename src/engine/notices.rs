@@ -60,7 +60,7 @@ impl Engine {
         let Some(row) = row.filter(|row| row.state == State::Invited) else {
             return Ok(Ok(Effect::Needless("the person is not waiting for it any more")));
         };
-        if self.is_suppressed(&email).await? {
+        if self.is_suppressed(&row.organization, &email).await? {
             return Ok(Ok(Effect::Needless(UNSUBSCRIBED)));
         }
         if let Some(later) = self.not_now(&row).await? {

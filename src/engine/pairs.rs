@@ -70,19 +70,18 @@ pub(super) fn others(
 
 fn listed(look: &Look<'_>, user: &CrmUser) -> Vec<Rival> {
     let has = |other: &&CrmUser| other.id != user.id && other.standing == Standing::Active;
-    let mut rivals = Vec::new();
-    for group in look.sides.roster.namesakes() {
-        if !group.iter().any(|one| one.id == user.id) {
-            continue;
-        }
-        for other in group.into_iter().filter(has) {
-            let account = user.zuid.as_ref().filter(|zuid| other.zuid.as_ref() == Some(zuid));
-            let address = user.email.as_ref().map(Email::as_str);
-            let shared = account.map(Zuid::as_str).or(address).unwrap_or_default();
-            rivals.push(Rival { user: other.id.clone(), shared: shared.to_owned(), listed: true });
-        }
-    }
-    rivals
+    let roster = &look.sides.roster;
+    let account = user.zuid.as_ref().map(Zuid::as_str);
+    let by_account = account.into_iter().flat_map(|zuid| roster.by_account(zuid));
+    let by_email = user.email.as_ref().into_iter().flat_map(|email| roster.by_email(email));
+    let others = by_account.chain(by_email).filter(has);
+    let rival = |other: &CrmUser| {
+        let same = account.filter(|_| other.zuid == user.zuid);
+        let address = user.email.as_ref().map(Email::as_str);
+        let shared = same.or(address).unwrap_or_default().to_owned();
+        Rival { user: other.id.clone(), shared, listed: true }
+    };
+    others.map(rival).collect()
 }
 
 fn shared(user: &CrmUser, other: &Membership) -> String {

@@ -39,8 +39,8 @@ pub(super) struct FailedRead {
 /// Why an organization is left alone.
 #[derive(Clone, Debug)]
 pub(super) enum Freeze {
-    /// Its credentials are not accepted; what Zoho said.
-    Credentials(String),
+    /// Its credentials are not accepted: what Zoho said, and whether to a listing.
+    Credentials(String, bool),
     /// A listing, or the organization itself, is refused; what Zoho said.
     Refused(String),
     /// A side lists nobody.
@@ -63,12 +63,12 @@ impl Freeze {
     pub(super) fn of_call(error: &CallError) -> Option<Self> {
         match error {
             CallError::Unauthorized { call, detail } => {
-                Some(Self::Credentials(format!("{call}: {detail}")))
+                Some(Self::Credentials(format!("{call}: {detail}"), lists(call)))
             }
             // What may not be read of one user of CRM may not be read there at all: rights are the
             // grant's, not the row's (design section 11, "Evidence and reads").
             CallError::Forbidden { call, detail } if is_about_all(call) || *call == crm::GET => {
-                Some(Self::Credentials(format!("{call}: {detail}")))
+                Some(Self::Credentials(format!("{call}: {detail}"), lists(call)))
             }
             CallError::Refused { call, .. } if is_about_all(call) => {
                 Some(Self::Refused(error.to_string()))
@@ -79,16 +79,25 @@ impl Freeze {
 
     fn cause(&self) -> String {
         match self {
-            Self::Credentials(detail) | Self::Refused(detail) => detail.clone(),
+            Self::Credentials(detail, _) | Self::Refused(detail) => detail.clone(),
             Self::Empty(what) => (*what).to_owned(),
             Self::Failing(detail) => format!("reads go on failing: {detail}"),
+        }
+    }
+
+    /// Whether one person's row, which may be read all the same, says nothing against it.
+    fn wants_listing(&self) -> bool {
+        match self {
+            Self::Refused(_) | Self::Empty(_) => true,
+            Self::Credentials(_, listed) => *listed,
+            Self::Failing(_) => false,
         }
     }
 
     fn notice(&self, organization: &OrgId) -> Notice {
         let cause = self.cause();
         let (title, what) = match self {
-            Self::Credentials(_) => (
+            Self::Credentials(..) => (
                 "is quarantined",
                 "Zoho does not accept the credentials of this organization. Check the refresh \
                  token and its scopes (accounts.zoho, API console), then resync the organization.",
@@ -123,6 +132,11 @@ impl Freeze {
 /// Whether a call names no single thing: `GET /users`, not `GET /users/{id}` nor a search.
 fn is_about_all(call: &str) -> bool {
     !call.contains('{')
+}
+
+/// Whether it reads a list, or the organization itself.
+fn lists(call: &str) -> bool {
+    call.starts_with("GET ") && is_about_all(call)
 }
 
 impl Engine {
@@ -169,6 +183,7 @@ impl Engine {
     pub(super) async fn quarantine(&self, host: &Host, freeze: &Freeze) -> Result<(), StoreError> {
         let (engine, organization, now) = (self.clone(), host.id().clone(), self.now());
         let (cause, notice) = (freeze.cause(), freeze.notice(&organization));
+        let wants_listing = freeze.wants_listing();
         tracing::error!(%organization, cause, "quarantined");
         self.inner
             .store
@@ -176,8 +191,9 @@ impl Engine {
                 let lasted = orgs::state(tx, &organization)?
                     .quarantined
                     .map_or(Duration::ZERO, |quarantine| now.since(quarantine.since));
+                let why = (cause.as_str(), wants_listing);
                 let probe_at = now + lasted.clamp(PROBE_AFTER.0, PROBE_AFTER.1);
-                if !orgs::quarantine(tx, &organization, &cause, probe_at, now)? {
+                if !orgs::quarantine(tx, &organization, why, probe_at, now)? {
                     return Ok(());
                 }
                 engine.tell_admins(tx, &organization, &notice, Cause::default(), now)
@@ -187,14 +203,15 @@ impl Engine {
         Ok(())
     }
 
-    /// A read that works ends a quarantine and lets the waiting hints go.
-    pub(super) async fn note_good_read(&self, host: &Host) -> Result<(), StoreError> {
+    /// A read that works ends a quarantine and lets the waiting hints go: a read of one person none that
+    /// a listing brought about.
+    pub(super) async fn note_good_read(&self, host: &Host, of_all: bool) -> Result<(), StoreError> {
         let (id, now) = (host.id().clone(), self.now());
         let ended = self
             .inner
             .store
             .write("good read", move |tx| {
-                let ended = orgs::good_read(tx, &id, now)?;
+                let ended = orgs::good_read(tx, &id, of_all, now)?;
                 if ended {
                     hints::release(tx, &id, now)?;
                 }

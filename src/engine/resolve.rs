@@ -56,7 +56,8 @@ impl Engine {
             (Claim::Idle(next), _) => return Ok(Step::Idle(next)),
             (Claim::Taken(_), None) => return Ok(Step::Idle(None)),
         };
-        if listing_is_cheaper(hints.len(), state.crm_pages, state.cliq_pages) {
+        let is_probe = state.quarantined.as_ref().is_some_and(|frozen| frozen.wants_listing);
+        if is_probe || listing_is_cheaper(hints.len(), state.crm_pages, state.cliq_pages) {
             tracing::debug!(%organization, hints = hints.len(), "one listing serves all due hints");
             self.serve_by_listing(host, &hints).await?;
             return Ok(Step::Worked);
@@ -72,7 +73,7 @@ impl Engine {
             }
             match self.look_at(host, &hint.crm_user_id).await {
                 Ok(sides) => {
-                    self.note_good_read(host).await?;
+                    self.note_good_read(host, false).await?;
                     let gone = is_gone(hint, &sides) && self.is_known(host, hint).await?;
                     if gone && !is_large(&state) {
                         left.push(hint.clone());
@@ -130,7 +131,7 @@ impl Engine {
                 orgs::note_snapshot(tx, &id, &sides.roster, pages, sides.begun_at, now)
             })
             .await?;
-        self.note_good_read(host).await
+        self.note_good_read(host, true).await
     }
 
     async fn settle_hints(
@@ -271,12 +272,18 @@ impl Engine {
                 "CRM user {}: {error}\nNothing is done for this person until the question is answered; \
                  everybody else goes on. It is asked again every quarter of an hour, and a \
                  reconciliation, which lists everybody, serves the person as well. Check that the \
-                 OAuth user may see this person in Cliq. Further ones of today are in the log.",
+                 OAuth user may see this person in Cliq.",
                 hint.crm_user_id
             ),
         };
-        let cause = Cause { delivery: hint.delivery, run: None };
-        self.tell_admins(tx, organization, &notice, cause, now)
+        let more = Notice {
+            title: format!("More people of {organization} cannot be looked at"),
+            body: "The last hour brought more than one whose reads Zoho refuses; the log and \
+                   `cliqbridge explain PERSON` name each. A refusal of many is the OAuth user's, not \
+                   theirs: check its scopes and its role in Cliq and in CRM."
+                .to_owned(),
+        };
+        self.tell_each(tx, organization, "refused reads", (&notice, &more), now)
     }
 }
 

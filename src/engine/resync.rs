@@ -13,15 +13,20 @@ use super::guard::Bounds;
 use super::held::noted;
 use super::outlook::{Closed, Outlook, Reading, licence_line};
 use super::resolve::is_deleted;
-use super::{Engine, Host, Step};
+use super::{Desk, Engine, Host, Step};
 use crate::domain::plan::{Hold, Plan};
 use crate::domain::run::RunState;
-use crate::domain::{CrmUser, CrmUserId, Email, Failure, OrgId, RunId, State, Timestamp};
+use crate::domain::{
+    CrmUser, CrmUserId, Email, Failure, Membership, OrgId, RunId, State, Timestamp,
+};
 use crate::logic::plan::Verdict;
 use crate::store::outbox::Cause;
 use crate::store::runs::{self, Note, Run};
 use crate::store::{StoreError, Tx, ledger, looks, orgs};
 use crate::zoho::{Calls, Meter, Priority};
+
+/// How often one person is read in a run, while webhooks bring news of them meanwhile.
+const PERSON_LOOKS_MAX: usize = 3;
 
 /// People planned in one transaction.
 pub(super) const PEOPLE_PER_TRANSACTION: usize = 200;
@@ -65,6 +70,9 @@ impl Engine {
             }
         }
         self.wake_outbox(organization);
+        // Of whom there was news meanwhile, the hints look again; the invitation clock may have waited.
+        self.wake(&Desk::Hints(organization.clone()));
+        self.wake(&Desk::Clock(organization.clone()));
         Ok(Step::Worked)
     }
 
@@ -73,7 +81,7 @@ impl Engine {
         let hold = self.hold_of(host).await?;
         let sides = Arc::clone(&reading.sides);
         let goes = hold.is_none();
-        self.plan_and_queue(host, run, reading, hold).await?;
+        self.plan_and_queue(host, run, &reading, hold).await?;
         if goes {
             self.note_members(host, &sides).await?;
         }
@@ -133,8 +141,18 @@ impl Engine {
             };
             return Ok(self.note_run(run.id, note).await?);
         }
+        let mut reading = reading;
+        for _ in 1..PERSON_LOOKS_MAX {
+            let hold = self.hold_of(host).await?;
+            if self.plan_and_queue(host, run, &reading, hold).await? {
+                return Ok(());
+            }
+            // A webhook was quicker; but what an operator asked for is more than it does.
+            reading = self.read_one(host, person, true).await?;
+        }
         let hold = self.hold_of(host).await?;
-        self.plan_and_queue(host, run, reading, hold).await
+        self.plan_and_queue(host, run, &reading, hold).await?;
+        Ok(())
     }
 
     /// Reads one person, by whatever they are named; nobody, if the organization does not know them.
@@ -148,18 +166,20 @@ impl Engine {
         let (id, name) = (host.id().clone(), person.to_owned());
         let known = self.inner.store.read(move |tx| ledger::find(tx, Some(&id), &name)).await?;
         let email = Email::parse(person).ok();
-        let candidate = match known.first() {
+        // An address may have been another's before: whoever has it now is meant.
+        let is_open = |row: &&Membership| row.is_live() || row.state == State::RemovalStaged;
+        let known_row = known.iter().find(is_open).or(known.first());
+        let candidate = match known_row {
             Some(row) => Some(row.crm_user_id.clone()),
             None => email.is_none().then(|| CrmUserId::new(person)),
         };
-        let goes =
-            known.first().is_some_and(|row| row.is_live() || row.state == State::RemovalStaged);
+        let goes = known_row.as_ref().is_some_and(is_open);
         let mut leaver = None;
         let asked = Some(person.to_owned());
         if let Some(user) = candidate {
             let sides = self.look_at(host, &user).await?;
             if notes {
-                self.note_good_read(host).await?;
+                self.note_good_read(host, false).await?;
             }
             if goes && sides.roster.get(&user).is_none_or(is_deleted) {
                 leaver = Some(user);
@@ -187,36 +207,44 @@ impl Engine {
         Ok(Reading { sides, people, person: asked, calls: host.account.calls() })
     }
 
-    /// Makes the plan, then queues what nothing holds back in a few transactions.
+    /// Makes the plan, then queues what nothing holds back in a few transactions. False if news of the
+    /// one person came meanwhile, so that nothing was decided.
     async fn plan_and_queue(
         &self,
         host: &Host,
         run: &Run,
-        reading: Reading,
+        reading: &Reading,
         hold: Option<Hold>,
-    ) -> Result<(), ReadError> {
-        let Outlook { mut plan, closed } = self.look_ahead(host, &reading, hold.clone()).await?;
+    ) -> Result<bool, ReadError> {
+        let Outlook { mut plan, closed } = self.look_ahead(host, reading, hold.clone()).await?;
         if run.person.is_none() {
             self.note_foreign(host, &plan.foreign).await?;
         }
         // There is nothing to approve of a person for whom nothing is to be done.
         let hold = hold.filter(|_| run.person.is_none() || !plan.lines.is_empty());
+        let task = Task::of(run, reading);
         if hold.is_some() {
-            return Ok(self.hold_run(host, run, &plan, hold.as_ref()).await?);
+            if hold == Some(Hold::Scope) {
+                self.note_unplanned(host, &task, &reading.people, &plan, closed).await?;
+            }
+            self.hold_run(host, run, &plan, hold.as_ref()).await?;
+            return Ok(true);
         }
         let mut refused = BTreeMap::new();
         let contradicted = plan.contradicted();
         let mut people = reading.people.clone();
         people.retain(|user| !contradicted.contains(user));
         let stuck = !contradicted.is_empty();
-        let task = Task::of(run, &reading);
         for some in people.chunks(PEOPLE_PER_TRANSACTION) {
             refused.extend(self.queue(host, &task, some.to_vec(), closed).await?);
         }
-        hold_the_rest(&mut plan, refused);
         let whole = run.person.is_none();
+        if !whole && refused.values().any(|why| *why == Left::Overtaken) {
+            return Ok(false);
+        }
+        leave_out(&mut plan, &refused);
         if whole {
-            self.settle_licences(host, run, &reading, &mut plan).await?;
+            self.settle_licences(host, run, reading, &mut plan).await?;
         }
         if whole && !closed.anything() {
             let (organization, now) = (host.id().clone(), self.now());
@@ -226,13 +254,31 @@ impl Engine {
                 .await?;
         }
         if stuck || plan.waiting().next().is_some() {
-            return Ok(self.hold_run(host, run, &plan, None).await?);
+            self.hold_run(host, run, &plan, None).await?;
+            return Ok(true);
         }
         if whole {
             self.forget_hold(host).await?;
         }
         self.note_run(run.id, noted(&plan, RunState::Applying, None)).await?;
-        Ok(())
+        Ok(true)
+    }
+
+    /// Notes what was read of people for whom nothing is planned while a changed scope waits for its
+    /// approval: who has joined meanwhile is not to be reminded.
+    async fn note_unplanned(
+        &self,
+        host: &Host,
+        task: &Task,
+        people: &[CrmUserId],
+        plan: &Plan,
+        closed: Closed,
+    ) -> Result<(), StoreError> {
+        let planned: BTreeSet<&CrmUserId> =
+            plan.lines.iter().map(|line| &line.crm_user_id).chain(plan.contradicted()).collect();
+        let rest: Vec<CrmUserId> =
+            people.iter().filter(|user| !planned.contains(user)).cloned().collect();
+        self.note_the_rest(host, task, &rest, closed, false).await
     }
 
     /// Licences, after everybody was planned; whoever goes without one is named in the plan.
@@ -274,14 +320,14 @@ impl Engine {
             .await
     }
 
-    /// Queues these people's part of the plan. Answers who was held back, and why.
+    /// Queues these people's part of the plan. Answers who was left out of it, and why.
     async fn queue(
         &self,
         host: &Host,
         task: &Task,
         people: Vec<CrmUserId>,
         closed: Closed,
-    ) -> Result<Vec<(CrmUserId, String)>, StoreError> {
+    ) -> Result<Vec<(CrmUserId, Left)>, StoreError> {
         let (engine, organization, task) = (self.clone(), host.id().clone(), task.clone());
         let (boot, now) = (self.inner.boot, self.now());
         self.inner
@@ -293,12 +339,15 @@ impl Engine {
                 }
                 let mut bounds = engine.bounds(tx, &organization, now)?;
                 bounds.close(closed);
-                let mut held = Vec::new();
+                let mut left = Vec::new();
                 for user in &people {
                     let before = bounds.held();
-                    engine.settle_planned(tx, &task.look(host, user, now), &mut bounds)?;
-                    if let Some(why) = bounds.held_since(before) {
-                        held.push((user.clone(), why));
+                    let look = task.look(host, user, now);
+                    let verdict = engine.settle_planned(tx, &look, &mut bounds)?;
+                    if verdict == Verdict::Overtaken {
+                        left.push((user.clone(), Left::Overtaken));
+                    } else if let Some(why) = bounds.held_since(before) {
+                        left.push((user.clone(), Left::Held(why)));
                     }
                 }
                 if task.rearm {
@@ -306,7 +355,7 @@ impl Engine {
                 } else {
                     engine.tell_vanishing(tx, host, &bounds, now)?;
                 }
-                Ok(held)
+                Ok(left)
             })
             .await
     }
@@ -411,14 +460,27 @@ pub(super) fn nobody(organization: &OrgId) -> String {
     format!("no CRM user of {organization} has this id, zuid or address")
 }
 
-/// Holds in the plan who was held although nothing of theirs was to be: a webhook was faster, and left
-/// less room than the look ahead saw.
-fn hold_the_rest(plan: &mut Plan, mut held: BTreeMap<CrmUserId, String>) {
-    for line in plan.held() {
-        held.remove(&line.crm_user_id);
-    }
+/// Why somebody's part of a plan was not queued, although nothing of it was to be held.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Left {
+    /// A webhook was faster, and left less room than the look ahead saw.
+    Held(String),
+    /// There is news of the person since they were read.
+    Overtaken,
+}
+
+/// Says in the plan who was left out of it.
+fn leave_out(plan: &mut Plan, left: &BTreeMap<CrmUserId, Left>) {
+    let held: BTreeSet<CrmUserId> = plan.held().map(|line| line.crm_user_id.clone()).collect();
     for line in &mut plan.lines {
-        line.hold = line.hold.take().or(held.get(&line.crm_user_id).cloned().map(Hold::Guard));
+        let why = left.get(&line.crm_user_id).filter(|_| line.hold.is_none());
+        line.hold = match why {
+            Some(Left::Overtaken) => Some(Hold::Overtaken),
+            Some(Left::Held(why)) if !held.contains(&line.crm_user_id) => {
+                Some(Hold::Guard(why.clone()))
+            }
+            _ => line.hold.take(),
+        };
     }
 }
 

@@ -8,6 +8,8 @@
 //! arithmetic and the delays, which are `logic::schedule`; the invitation clock, which knows of each
 //! invitation when it is due.
 
+use std::time::Duration;
+
 use super::{Asked, Engine, Host, Step, flap};
 use crate::domain::run::Trigger;
 use crate::domain::{OrgId, Timestamp};
@@ -16,6 +18,9 @@ use crate::store::{StoreError, Tx, plans, prune, runs, ticks};
 
 /// The stored word of the reconciliation.
 pub(super) const RECONCILE: &str = "reconcile";
+
+/// When a reading of the plan that was asked for and failed is tried again.
+const PLAN_AGAIN: Duration = Duration::from_mins(15);
 
 /// Whose jobs of the whole store are.
 const EVERYBODY: &str = "";
@@ -48,10 +53,11 @@ impl Engine {
     /// Does the organization's next due job, if one is.
     pub(super) async fn tick_schedule(&self, organization: &OrgId) -> Result<Step, StoreError> {
         let Some(host) = self.host(organization) else { return Ok(Step::Idle(None)) };
-        if self.read_plan_if_asked(host).await? {
+        let (has_read, plan_due) = self.read_plan_if_asked(host).await?;
+        if has_read {
             return Ok(Step::Worked);
         }
-        let mut next: Option<Timestamp> = self.keep_watch(host).await?;
+        let mut next = self.keep_watch(host).await?.into_iter().chain(plan_due).min();
         for job in Job::OF_ORGANIZATIONS {
             let Some(due) = self.due(organization.as_str(), job).await? else { continue };
             if due.at <= self.now() {
@@ -63,18 +69,24 @@ impl Engine {
         Ok(Step::Idle(next))
     }
 
-    /// Reads the plan once at an organization's first start, and when an event asks for it. True if it
-    /// did.
-    async fn read_plan_if_asked(&self, host: &Host) -> Result<bool, StoreError> {
-        let id = host.id().clone();
-        if !self.inner.store.read(move |tx| plans::is_reading_asked(tx, &id)).await? {
-            return Ok(false);
+    /// Reads the plan once at an organization's first start, and when an event asks for it, until that
+    /// works: what was asked for is evidence that comes only once. True if it has read; else when to.
+    async fn read_plan_if_asked(
+        &self,
+        host: &Host,
+    ) -> Result<(bool, Option<Timestamp>), StoreError> {
+        let (id, now) = (host.id().clone(), self.now());
+        let asked = self.inner.store.read(move |tx| plans::reading_asked(tx, &id)).await?;
+        let Some(asked) = asked else { return Ok((false, None)) };
+        // What lies farther ahead was put off before the clock was set back.
+        if asked > now && asked <= now + PLAN_AGAIN {
+            return Ok((false, Some(asked)));
         }
+        let again = self.poll_plan(host).await?.err().map(|_| self.now() + PLAN_AGAIN);
         let id = host.id().clone();
-        self.inner.store.write("read plan", move |tx| plans::had_its_reading(tx, &id)).await?;
-        // A failed read says nothing about the plan; the next tick asks again.
-        let _ = self.poll_plan(host).await?;
-        Ok(true)
+        let note = move |tx: &Tx<'_>| plans::had_its_reading(tx, &id, asked, again);
+        self.inner.store.write("read plan", note).await?;
+        Ok((true, None))
     }
 
     /// Forgets what is older than `store.keep_days`, if it is time to. Answers when it is the next

@@ -81,7 +81,7 @@ impl Engine {
                 match Freeze::of_call(&error) {
                     // A scope may be missing for this call alone: a run tells at once whether users
                     // can be read, and freezes the organization if not.
-                    Some(Freeze::Credentials(_)) => {
+                    Some(Freeze::Credentials(..)) => {
                         self.reconcile(host.id()).await?;
                     }
                     Some(freeze) => self.quarantine(host, &freeze).await?,

@@ -56,8 +56,9 @@ impl Engine {
         // The newest notice of the matter: gone already, or waiting until then.
         let newest = told::last(tx, organization, matter)?.and_then(|at| at.parse().ok());
         let (notice, at) = match newest.map(Timestamp) {
-            Some(at) if at > now => return Ok(()),
-            Some(at) if at + TOGETHER > now => (more, at + TOGETHER),
+            // One that is farther ahead was told before the clock was set back.
+            Some(at) if at > now && at <= now + TOGETHER => return Ok(()),
+            Some(at) if at <= now && at + TOGETHER > now => (more, at + TOGETHER),
             _ => (notice, now),
         };
         told::note(tx, organization, matter, &at.millis().to_string())?;

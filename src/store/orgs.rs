@@ -21,11 +21,12 @@ pub fn state(tx: &Tx<'_>, organization: &OrgId) -> Result<OrgState, StoreError> 
         .sql()
         .prepare_cached(
             "SELECT subscription, first_snapshot_at, crm_pages, cliq_pages, quarantined_at,
-                    quarantine_cause FROM organizations WHERE id = ?1",
+                    quarantine_cause, wants_listing FROM organizations WHERE id = ?1",
         )?
         .query_row([organization.as_str()], |row| {
             let since: Option<i64> = row.get(4)?;
             let cause: Option<String> = row.get(5)?;
+            let wants_listing = row.get(6)?;
             Ok(OrgState {
                 subscription: Subscription::from_word(&row.get::<_, String>(0)?),
                 first_snapshot_at: row.get::<_, Option<i64>>(1)?.map(Timestamp),
@@ -34,6 +35,7 @@ pub fn state(tx: &Tx<'_>, organization: &OrgId) -> Result<OrgState, StoreError> 
                 quarantined: since.map(|since| Quarantine {
                     since: Timestamp(since),
                     cause: cause.unwrap_or_default(),
+                    wants_listing,
                 }),
             })
         })
@@ -123,14 +125,37 @@ pub fn known_at(tx: &Tx<'_>, organization: &OrgId) -> Result<Option<Timestamp>, 
         .map(Timestamp))
 }
 
-/// Takes what an alarm counts from for noted now, where it lies ahead: the clock was set back since, and
-/// nobody waits for the old time to come again.
+/// Takes what lies ahead of the clock for noted now: it was set back since, and neither the alarm nor a
+/// grace, a removal or a limit waits for the old time to come again.
 pub fn heed_clock(tx: &Tx<'_>, organization: &OrgId, now: Timestamp) -> Result<(), StoreError> {
     tx.sql()
         .prepare_cached(
             "UPDATE organizations SET good_run_at = min(good_run_at, ?2),
                     known_at = min(known_at, ?2)
              WHERE id = ?1 AND (good_run_at > ?2 OR known_at > ?2)",
+        )?
+        .execute(params![organization.as_str(), now.millis()])?;
+    tx.sql()
+        .prepare_cached(
+            "UPDATE memberships SET since = min(since, ?2), suspected_at = min(suspected_at, ?2),
+                    absent_since = min(absent_since, ?2), unseen_since = min(unseen_since, ?2),
+                    invited_at = min(invited_at, ?2)
+             WHERE organization = ?1
+               AND max(since, coalesce(suspected_at, 0), coalesce(absent_since, 0),
+                       coalesce(unseen_since, 0), coalesce(invited_at, 0)) > ?2",
+        )?
+        .execute(params![organization.as_str(), now.millis()])?;
+    tx.sql()
+        .prepare_cached(
+            "UPDATE guests SET since = min(since, ?2), invited_at = min(invited_at, ?2),
+                    unseen_since = min(unseen_since, ?2)
+             WHERE organization = ?1
+               AND max(since, coalesce(invited_at, 0), coalesce(unseen_since, 0)) > ?2",
+        )?
+        .execute(params![organization.as_str(), now.millis()])?;
+    tx.sql()
+        .prepare_cached(
+            "UPDATE actions SET finished_at = ?2 WHERE organization = ?1 AND finished_at > ?2",
         )?
         .execute(params![organization.as_str(), now.millis()])?;
     Ok(())
@@ -140,7 +165,7 @@ pub fn heed_clock(tx: &Tx<'_>, organization: &OrgId, now: Timestamp) -> Result<(
 pub fn note_good_run(tx: &Tx<'_>, run: RunId, now: Timestamp) -> Result<(), StoreError> {
     tx.sql()
         .prepare_cached(
-            "UPDATE organizations SET good_run_at = ?2, good_run_took =
+            "UPDATE organizations SET good_run_at = ?2, clock_waits = 0, good_run_took =
                (SELECT max(0, ?2 - started_at) FROM runs WHERE id = ?1)
              WHERE id = (SELECT organization FROM runs WHERE id = ?1 AND person IS NULL)",
         )?
@@ -221,7 +246,7 @@ pub fn in_baseline(
 pub fn quarantine(
     tx: &Tx<'_>,
     organization: &OrgId,
-    cause: &str,
+    (cause, wants_listing): (&str, bool),
     probe_at: Timestamp,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
@@ -229,10 +254,21 @@ pub fn quarantine(
     let fresh = state(tx, organization)?.quarantined.is_none();
     tx.sql().execute(
         "UPDATE organizations SET quarantined_at = min(coalesce(quarantined_at, ?2), ?2),
-                quarantine_cause = ?3, probe_at = ?4 WHERE id = ?1",
-        params![organization.as_str(), now.millis(), cause, probe_at.millis()],
+                quarantine_cause = ?3, probe_at = ?4, wants_listing = max(wants_listing, ?5),
+                clock_waits = 1
+         WHERE id = ?1",
+        params![organization.as_str(), now.millis(), cause, probe_at.millis(), wants_listing],
     )?;
     Ok(fresh)
+}
+
+/// Whether reminders and expiry wait: for a quarantine to end, and then for a run that has seen who has
+/// joined meanwhile.
+pub fn clock_waits(tx: &Tx<'_>, organization: &OrgId) -> Result<bool, StoreError> {
+    Ok(tx
+        .sql()
+        .prepare_cached("SELECT 1 FROM organizations WHERE id = ?1 AND clock_waits = 1")?
+        .exists([organization.as_str()])?)
 }
 
 /// Lets every quarantined organization be asked at once: at a start, its credentials may be new.
@@ -276,14 +312,23 @@ pub fn probe_at(
     Ok(noted.map(|at| if at > now + PROBE_MAX { now } else { at }))
 }
 
-/// Notes a read that worked. True if that ended a quarantine.
-pub fn good_read(tx: &Tx<'_>, organization: &OrgId, now: Timestamp) -> Result<bool, StoreError> {
+/// Notes a read that worked, of one person or of everybody. True if that ended a quarantine.
+pub fn good_read(
+    tx: &Tx<'_>,
+    organization: &OrgId,
+    of_all: bool,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
     ensure(tx, organization)?;
-    let was = state(tx, organization)?.quarantined.is_some();
+    let frozen = state(tx, organization)?.quarantined;
+    if frozen.as_ref().is_some_and(|frozen| frozen.wants_listing && !of_all) {
+        return Ok(false);
+    }
+    let was = frozen.is_some();
     tx.sql()
         .prepare_cached(
             "UPDATE organizations SET quarantined_at = NULL, quarantine_cause = NULL,
-                    probe_at = NULL, last_good_read_at = ?2, failed_reads = 0,
+                    wants_listing = 0, probe_at = NULL, last_good_read_at = ?2, failed_reads = 0,
                     failing_since = NULL WHERE id = ?1",
         )?
         .execute(params![organization.as_str(), now.millis()])?;

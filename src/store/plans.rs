@@ -148,32 +148,38 @@ pub fn note_reading(
 }
 
 /// Asks for a read of CRM's licence details before the schedule's next one.
-pub fn ask_reading(tx: &Tx<'_>, organization: &OrgId) -> Result<(), StoreError> {
+pub fn ask_reading(tx: &Tx<'_>, organization: &OrgId, now: Timestamp) -> Result<(), StoreError> {
     orgs::ensure(tx, organization)?;
     tx.sql().execute(
-        "UPDATE organizations SET plan_asked = 1 WHERE id = ?1",
-        [organization.as_str()],
+        "UPDATE organizations SET plan_asked_for = ?2 WHERE id = ?1",
+        params![organization.as_str(), now.millis()],
     )?;
     Ok(())
 }
 
-/// Whether one is asked for: always of an organization that was never read, for what is seen first
-/// is what a downgrade is told by.
-pub fn is_reading_asked(tx: &Tx<'_>, organization: &OrgId) -> Result<bool, StoreError> {
+/// When one is to be made, if one is asked for: always of an organization that was never read, for what
+/// is seen first is what a downgrade is told by.
+pub fn reading_asked(tx: &Tx<'_>, organization: &OrgId) -> Result<Option<Timestamp>, StoreError> {
     let asked = tx
         .sql()
-        .prepare_cached("SELECT plan_asked FROM organizations WHERE id = ?1")?
-        .query_row([organization.as_str()], |row| row.get(0))
+        .prepare_cached("SELECT plan_asked_for FROM organizations WHERE id = ?1")?
+        .query_row([organization.as_str()], |row| row.get::<_, Option<i64>>(0))
         .optional()?;
-    Ok(asked.unwrap_or(true))
+    Ok(asked.unwrap_or(Some(0)).map(Timestamp))
 }
 
-/// It has had its turn, whatever came of it: the schedule goes on from there.
-pub fn had_its_reading(tx: &Tx<'_>, organization: &OrgId) -> Result<(), StoreError> {
+/// The reading that was asked for then has been made, or is to be made later; unless it was asked for
+/// anew meanwhile.
+pub fn had_its_reading(
+    tx: &Tx<'_>,
+    organization: &OrgId,
+    asked: Timestamp,
+    again: Option<Timestamp>,
+) -> Result<(), StoreError> {
     orgs::ensure(tx, organization)?;
     tx.sql().execute(
-        "UPDATE organizations SET plan_asked = 0 WHERE id = ?1",
-        [organization.as_str()],
+        "UPDATE organizations SET plan_asked_for = ?3 WHERE id = ?1 AND plan_asked_for = ?2",
+        params![organization.as_str(), asked.millis(), again.map(Timestamp::millis)],
     )?;
     Ok(())
 }

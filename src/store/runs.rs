@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use rusqlite::{OptionalExtension, Row, params};
 
 use super::orgs::NOT_FROZEN;
+use super::outbox::BEHIND_CHANNELS;
 use super::pauses::NOT_PAUSED;
 use super::{StoreError, Tx, counters};
 use crate::domain::run::{RunState, Trigger};
@@ -381,7 +382,8 @@ pub fn finish_applied(tx: &Tx<'_>, now: Timestamp) -> Result<usize, StoreError> 
            OR EXISTS (SELECT 1 FROM actions WHERE run_id = runs.id AND state = 'waiting'
                       AND lane IN ('access', 'licence', 'channel'))
            THEN 'degraded' ELSE 'done' END
-         WHERE state = 'applying' AND organization IS NOT NULL AND NOT EXISTS
+         WHERE state IN ('queued', 'reading', 'applying')  -- as the index of open runs says it
+           AND state = 'applying' AND organization IS NOT NULL AND NOT EXISTS
            (SELECT 1 FROM actions WHERE run_id = runs.id AND state = 'waiting'
               AND lane IN ('access', 'licence', 'channel')
               AND ((claims = 0 AND last_error IS NULL) OR boot IS NOT NULL))
@@ -452,7 +454,7 @@ pub fn is_busy(tx: &Tx<'_>, organization: &OrgId, now: Timestamp) -> Result<bool
                  (SELECT 1 FROM actions WHERE actions.run_id = runs.id
                     AND actions.state = 'waiting' AND lane IN ('access', 'licence', 'channel')
                     AND (next_at <= ?2 OR actions.boot IS NOT NULL)
-                    AND {NOT_PAUSED} AND {NOT_FROZEN} AND NOT EXISTS
+                    AND {NOT_PAUSED} AND {NOT_FROZEN} AND NOT {BEHIND_CHANNELS} AND NOT EXISTS
                       (SELECT 1 FROM actions earlier WHERE earlier.state = 'waiting'
                          AND earlier.lane = actions.lane AND earlier.id < actions.id
                          AND CASE WHEN actions.guest_id IS NULL

@@ -410,3 +410,23 @@ async fn a_plan_that_is_held_again_is_approved_by_the_run_that_the_notice_named(
     assert_eq!(bridge.portal_did("restrict").await, 6);
     bridge.finish().await;
 }
+
+#[tokio::test]
+async fn what_is_held_after_an_approval_is_told_anew() {
+    let bridge = Setup::demo().with("guard", "max_invites = 3").start().await;
+    bridge.run_birch().await;
+    let told = async || {
+        let mails = bridge.mails(IT).await;
+        mails.iter().filter(|mail| mail.subject().contains("are held back")).count()
+    };
+    for (round, from) in [(1, 0), (2, 10)] {
+        for number in from..from + 5 {
+            bridge.add("birch", &format!("p{number}@partner.example")).await;
+        }
+        let run = bridge.run_birch().await;
+        assert_eq!((&run["state"], &run["hold"]), (&json!("held"), &json!("invitations")), "{run}");
+        assert_eq!(told().await, round, "{:?}", bridge.mails(IT).await);
+        bridge.approved(&run).await;
+    }
+    bridge.finish().await;
+}

@@ -97,6 +97,41 @@ async fn what_was_to_be_tried_again_is_not_put_off_by_the_month_that_the_clock_w
 }
 
 #[tokio::test]
+async fn administrators_hear_of_what_dies_after_the_clock_was_set_back() {
+    let bridge = Setup::demo().start().await;
+    let refused = json!({ "kind": "status", "status": 200,
+                          "body": { "status": "refused", "code": "no_permission" } });
+    bridge.fault("portal", json!({ "times": null }), refused).await;
+    bridge.added("birch", BO).await;
+    bridge.settle().await;
+    let told = bridge.notices("").await;
+    assert_eq!(told, 1);
+    bridge.clock.set_back(DAY * 30);
+    bridge.added("birch", "eve@partner.example").await;
+    bridge.settle_for(HOUR).await;
+    assert_eq!(bridge.notices("").await, 2);
+    bridge.finish().await;
+}
+
+#[tokio::test]
+async fn g1_a_grace_that_began_before_the_clock_was_set_back_ends() {
+    let bridge = Setup::demo().start().await;
+    let bo = bridge.joined(&[BO]).await.remove(0);
+    bridge.clock.advance(DAY * 30);
+    bridge.crm_delete(&bo).await;
+    bridge.run_over("birch").await;
+    bridge.clock.set_back(DAY * 30);
+    bridge.wait_for(HOUR).await;
+    for _ in 0..2 {
+        bridge.run_over("birch").await;
+        bridge.wait_for(DAY + HOUR).await;
+    }
+    bridge.run_over("birch").await;
+    assert_eq!(bridge.state(BO).await, "removal_staged");
+    bridge.finish().await;
+}
+
+#[tokio::test]
 async fn i31_what_was_seen_before_the_clock_was_set_back_overtakes_nobody() {
     let bridge = Setup::demo().start().await;
     // A listing, a look, an action and a state, all of a time that is to come again.

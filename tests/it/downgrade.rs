@@ -316,3 +316,15 @@ async fn licence_details_that_may_not_be_read_say_nothing_and_name_the_scope() {
     assert!(bridge.organization("birch").await["quarantine"].is_null(), "users can be read");
     bridge.finish().await;
 }
+
+#[tokio::test]
+async fn r16_a_plan_that_could_not_be_read_at_the_start_is_read_as_soon_as_it_can_be() {
+    let yearly = "reconcile = \"0 0 3 * * *\"\npoll_plan = \"0 0 0 1 1 *\"";
+    let bridge = Setup::demo().with("schedule", yearly).start().await;
+    let broken = json!({ "kind": "status", "status": 503 });
+    bridge.fault("crm.org", json!({ "organization": "birch", "times": 1 }), broken).await;
+    bridge.live_for(std::time::Duration::from_mins(20)).await;
+    let journal = bridge.journal().await;
+    assert_eq!(journal.calls("birch", "crm.org"), 2, "again after a quarter of an hour");
+    bridge.finish().await;
+}

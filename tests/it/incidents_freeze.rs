@@ -285,3 +285,51 @@ async fn i15_a_start_after_a_week_is_given_time_once() {
     assert_eq!(bridge.notices("No good run of birch").await, 1);
     bridge.finish().await;
 }
+
+#[tokio::test]
+async fn g12_a_person_who_can_be_read_ends_no_quarantine_that_a_listing_began() {
+    let empty = json!({ "kind": "status", "status": 204 });
+    let gone = json!({ "kind": "status", "status": 404 });
+    for (call, fault) in [("crm.users.list", empty), ("cliq.users.list", gone)] {
+        let bridge = Setup::demo().start().await;
+        let bo = bridge.joined(&[BO]).await.remove(0);
+        bridge.admin_post("/pause", &json!({ "organization": "birch" })).await;
+        bridge.added("birch", "eve@partner.example").await;
+        bridge.settle().await;
+        let more = json!({ "organization": "birch", "times": null });
+        bridge.fault(call, more, fault).await;
+        bridge.resync(json!({ "organization": "birch" })).await;
+        bridge.step(&Desk::Runs(OrgId::new("birch"))).await;
+        bridge.admin_post("/resume", &json!({ "organization": "birch" })).await;
+        let before = bridge.count().await;
+        for _ in 0..6 {
+            bridge.say("user.updated", &bo).await;
+            bridge.settle_for(HOUR).await;
+            assert!(quarantine(&bridge).await["cause"].is_string(), "{call}");
+        }
+        assert_eq!(bridge.done_after(before).await, Vec::<String>::new(), "{call}");
+        assert_eq!(bridge.notices("birch").await, 1, "{call}: said once");
+        bridge.clear_faults().await;
+        bridge.settle_for(HOUR).await;
+        assert_eq!(quarantine(&bridge).await, Value::Null, "{call}: the listing is the probe");
+        bridge.run_over("birch").await;
+        assert_eq!(bridge.state("eve@partner.example").await, "invited");
+        bridge.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn g12_many_people_who_cannot_be_looked_at_are_two_notices() {
+    let bridge = Setup::demo().start().await;
+    let more = json!({ "organization": "birch", "times": null });
+    bridge.fault("cliq.users.list", more, json!({ "kind": "status", "status": 403 })).await;
+    for number in 0..4 {
+        bridge.added("birch", &format!("p{number}@partner.example")).await;
+        bridge.settle_for(Duration::from_secs(3)).await;
+    }
+    bridge.settle_for(HOUR * 2).await;
+    assert_eq!(bridge.notices("cannot be looked at").await, 2);
+    bridge.clear_faults().await;
+    bridge.settle().await;
+    bridge.finish().await;
+}

@@ -165,11 +165,14 @@ async fn i9_refused_credentials_freeze_and_nothing_is_made_up_for_afterwards() {
 
 #[tokio::test]
 async fn i30_a_member_whose_row_has_lost_its_fields_is_not_pruned() {
-    let bridge = Setup::demo().start().await;
+    let scope = "scope = { include = { profile = [\"Standard\"] } }";
+    let bridge = Setup::demo().with("birch", scope).start().await;
     let bo = bridge.joined(&[BO]).await.remove(0);
     let before = bridge.count().await;
     let whole = roster(&[(&bo, BO)]);
-    for missing in ["status", "confirm", "category", "email", "first_name", "last_name"] {
+    let fields =
+        ["status", "confirm", "category", "email", "first_name", "last_name", "profile", "role"];
+    for missing in fields {
         let mut bare = whole.clone();
         let row = &mut bare["body"]["users"][0];
         row.as_object_mut().unwrap().remove(missing).unwrap();

@@ -338,3 +338,38 @@ async fn one_click_ends_the_reminders_and_leaves_the_invitation_open() {
     assert_eq!(bridge.steps("birch", BO, "unsubscribed").await, 1);
     bridge.finish().await;
 }
+
+#[tokio::test]
+async fn whoever_is_excluded_gets_no_further_reminder_whether_the_scope_is_approved_or_not() {
+    let nobody = "scope = { exclude = { email = [\"x@y.example\"] } }";
+    let mut bridge = Setup::demo().with("birch", nobody).start().await;
+    bridge.added("birch", BO).await;
+    bridge.settle().await;
+    let text = std::fs::read_to_string(&bridge.file).unwrap();
+    std::fs::write(&bridge.file, text.replace("x@y.example", BO)).unwrap();
+    bridge.restart().await;
+    bridge.wait_for(DAY * 5).await;
+    assert_eq!(bridge.mails(BO).await.len(), 1);
+    bridge.finish_with_leftovers("the changed scope waits for its approval").await;
+}
+
+#[tokio::test]
+async fn an_operator_who_invites_anew_lifts_what_the_person_asked_for() {
+    let bridge = Setup::demo().start().await;
+    bridge.added("birch", BO).await;
+    bridge.settle().await;
+    bridge.wait_for(DAY * 3).await;
+    let mails = bridge.mails(BO).await;
+    let link = mails[1].header("list-unsubscribe").trim_matches(['<', '>']).to_owned();
+    let token = link.rsplit('/').next().unwrap();
+    let click = bridge
+        .http
+        .post(format!("http://{}/join/{token}", bridge.public()))
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body("List-Unsubscribe=One-Click");
+    assert_eq!(click.send().await.unwrap().status(), 200);
+    assert_eq!(bridge.order("birch", BO, "resend").await.status, 200);
+    bridge.settle().await;
+    assert_eq!(bridge.mails(BO).await.len(), 3);
+    bridge.finish().await;
+}

@@ -1,5 +1,9 @@
 //! What the portal refuses is parked with its cause and a remedy, and holds nobody else up (I25).
 
+use std::time::Duration;
+
+use cliqbridge::domain::OrgId;
+use cliqbridge::engine::Desk;
 use serde_json::{Value, json};
 
 use super::support::harness::rows;
@@ -163,5 +167,33 @@ async fn r29_a_second_key_that_cliq_refuses_to_show_is_asked_for_again_and_parks
     let row = bridge.membership("birch", BO).await;
     assert_eq!((&row["state"], &row["parked"]), (&json!("restricted"), &Value::Null));
     assert_eq!(bridge.notices("").await, 0, "the portal refused nobody");
+    bridge.finish().await;
+}
+
+#[tokio::test]
+async fn i25_an_operator_who_resyncs_a_parked_person_is_obeyed_though_a_webhook_is_quicker() {
+    let bridge = Setup::demo().start().await;
+    refuse(&bridge, "no_licence").await;
+    let bo = bridge.added("birch", BO).await;
+    bridge.settle().await;
+    assert!(bridge.membership("birch", BO).await["parked"].is_string());
+    bridge.clock.advance(Duration::from_secs(10));
+    // The run has read Bo in CRM and waits for Cliq; a webhook is served meanwhile.
+    bridge
+        .fault("cliq.users.list", json!({ "organization": "birch" }), json!({ "kind": "hold" }))
+        .await;
+    bridge.resync(json!({ "organization": "birch", "user": BO })).await;
+    let (engine, runs) = (bridge.running().engine.clone(), Desk::Runs(OrgId::new("birch")));
+    let step = tokio::spawn(async move { engine.step(&runs).await });
+    bridge.held().await;
+    bridge.clock.advance(Duration::from_secs(1));
+    bridge.say("user.updated", &bo).await;
+    bridge.clock.advance(Duration::from_secs(3));
+    bridge.step(&Desk::Hints(OrgId::new("birch"))).await;
+    bridge.act("/release", &Value::Null).await;
+    step.await.unwrap().unwrap();
+    bridge.settle().await;
+    let row = bridge.membership("birch", BO).await;
+    assert_eq!((&row["state"], &row["parked"]), (&json!("invited"), &Value::Null), "{row}");
     bridge.finish().await;
 }

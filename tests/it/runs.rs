@@ -6,7 +6,7 @@ use cliqbridge::domain::OrgId;
 use cliqbridge::engine::{Desk, Step};
 use serde_json::{Value, json};
 
-use super::support::channels::one_channel;
+use super::support::channels::{EXT, mapped, one_channel};
 use super::support::harness::rows;
 use super::support::{Bridge, Setup};
 
@@ -264,4 +264,29 @@ async fn g1_whoever_is_to_be_taken_out_by_hand_is_counted_over_the_window() {
     bridge.clock.advance(DAY);
     assert_eq!(bridge.run_over("birch").await["state"], "held", "four at once are too many too");
     bridge.finish_with_leftovers("nobody takes them out by hand").await;
+}
+
+#[tokio::test]
+async fn a_leaver_who_waits_for_a_channel_skips_no_tick() {
+    let setup = Setup::demo().with("acme", &mapped(&["ext"])).world("acme", EXT);
+    let bridge = setup.start().await;
+    let bo = bridge.add("acme", BO).await;
+    for _ in 0..2 {
+        bridge.run_over("acme").await;
+        bridge.settle().await;
+    }
+    bridge.act(&format!("/organizations/acme/members/{BO}/accept"), &Value::Null).await;
+    bridge.run_over("acme").await;
+    bridge.settle().await;
+    bridge.delete(&format!("/organizations/acme/crm-users/{bo}")).await;
+    bridge.run_over("acme").await;
+    bridge.clock.advance(DAY);
+    let more = json!({ "organization": "acme", "times": null });
+    bridge.fault("cliq.members.get", more, json!({ "kind": "status", "status": 422 })).await;
+    bridge.resync(json!({ "organization": "acme" })).await;
+    bridge.live_for(Duration::from_mins(50)).await;
+    assert_eq!(bridge.organization("acme").await["skipped_ticks"], 0);
+    bridge.clear_faults().await;
+    bridge.run_over("acme").await;
+    bridge.finish_with_leftovers("restricted, and to be taken out later").await;
 }

@@ -288,3 +288,29 @@ async fn r18_an_approval_gives_the_licences_that_its_plan_has() {
     assert_eq!(bridge.run_over("acme").await["state"], "done", "runs apply from now on");
     bridge.finish().await;
 }
+
+#[tokio::test]
+async fn r9_who_joins_while_a_changed_scope_waits_for_its_approval_is_not_reminded() {
+    let standard = "scope = { include = { profile = [\"Standard\"] } }";
+    let mut bridge = Setup::demo().with("birch", standard).start().await;
+    bridge.joined_in_birch(&[]).await;
+    bridge.added("birch", BO).await;
+    bridge.settle().await;
+    edited(&mut bridge, standard, "scope = { include = { domain = [\"acme.example\"] } }").await;
+    assert_eq!(bridge.run_birch().await["state"], "held");
+    edited(
+        &mut bridge,
+        "scope = { include = { domain = [\"acme.example\"] } }",
+        "scope = { include = { domain = [\"acme.example\", \"partner.example\"] } }",
+    )
+    .await;
+    bridge.by_hand("birch", BO, "accept").await;
+    for _ in 0..3 {
+        let run = bridge.run_birch().await;
+        assert_eq!(run["hold"], "scope", "{run}");
+        bridge.wait_for(DAY).await;
+    }
+    assert_eq!((bridge.mails(BO).await.len(), bridge.state(BO).await.as_str()), (1, "joined"));
+    bridge.settle().await;
+    bridge.finish().await;
+}

@@ -286,6 +286,7 @@ CREATE TABLE actions (
   last_error      TEXT
 );
 CREATE INDEX actions_due ON actions(lane, organization, next_at) WHERE state = 'waiting';
+CREATE INDEX actions_letters ON actions(next_at, id) WHERE state = 'waiting' AND lane = 'letter';
 CREATE INDEX actions_subject ON actions(membership_id, lane) WHERE state = 'waiting';
 CREATE INDEX actions_open ON actions(state, failures) WHERE state IN ('waiting', 'parked', 'dead');
 CREATE INDEX actions_guest ON actions(guest_id) WHERE guest_id IS NOT NULL;
@@ -354,7 +355,8 @@ CREATE TABLE organizations (
   crm_licences      INTEGER,
   plan_read_at      INTEGER,
   -- Whether they are to be read now, and not at the next poll.
-  plan_asked        INTEGER NOT NULL DEFAULT 1,
+  -- When the licence details are to be read before their schedule; a new organization's at once.
+  plan_asked_for    INTEGER DEFAULT 0,
   -- Paid Cliq seats as last listed and given since, and the number at which the portal said that
   -- none is left, with the pool that was configured then.
   seats_used        INTEGER,
@@ -369,6 +371,9 @@ CREATE TABLE organizations (
   cliq_pages        INTEGER,
   quarantined_at    INTEGER,
   quarantine_cause  TEXT,
+  -- Since a quarantine, and until a run has seen who has joined meanwhile: nobody is reminded.
+  clock_waits       INTEGER NOT NULL DEFAULT 0,
+  wants_listing     INTEGER NOT NULL DEFAULT 0,  -- only a listing ends the quarantine
   probe_at          INTEGER,
   last_good_read_at INTEGER,
   -- Reads that failed since the last good one, and since when.

@@ -22,6 +22,7 @@ pub use counts::{
 pub use look::{Filter, Line, Retry, list, retry};
 pub use queue::{close_refused, put, rearm, withdraw, withdraw_letters};
 pub use seats::{InMotion, licences_in_motion, licences_stuck, withdraw_licences};
+pub(in crate::store) use work::BEHIND_CHANNELS;
 pub use work::{Desk, End, cause, claim, next_due, postpone, put_back, settle};
 
 use super::{StoreError, Tx};

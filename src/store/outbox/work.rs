@@ -47,7 +47,8 @@ const FIRST_IN_LANE: &str = "NOT EXISTS (SELECT 1 FROM actions earlier
 const CHANNELS_FIRST_FOR: Duration = Duration::from_hours(1);
 
 /// A planned row that takes access away waits for channel removals of the same person.
-const BEHIND_CHANNELS: &str = "(actions.operation IN ('restrict', 'remove_external')
+pub(in crate::store) const BEHIND_CHANNELS: &str =
+    "(actions.operation IN ('restrict', 'remove_external')
      AND actions.by_operator = 0
      AND EXISTS (SELECT 1 FROM actions channel WHERE channel.membership_id = actions.membership_id
        AND channel.operation = 'channel_remove' AND channel.state = 'waiting'))";
@@ -63,7 +64,10 @@ impl Desk {
     /// of another organization is never walked.
     fn rows(&self) -> &'static str {
         match self {
-            Self::Letters => "state = 'waiting' AND lane = ?1 AND ?2 = ?2 AND ?3 IS NULL",
+            // Named, not bound, for the index of letters.
+            Self::Letters => {
+                "state = 'waiting' AND lane = 'letter' AND ?1 = ?1 AND ?2 = ?2 AND ?3 IS NULL"
+            }
             Self::Access(_) | Self::Notices(_) => {
                 "state = 'waiting' AND lane IN (?1, ?2) AND organization = ?3"
             }

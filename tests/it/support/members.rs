@@ -10,7 +10,8 @@ use super::traces::Journal;
 pub fn roster(people: &[(&str, &str)]) -> Value {
     let row = |(id, email): &(&str, &str)| {
         json!({ "id": id, "email": email, "first_name": "P", "last_name": "P", "status": "active",
-                "confirm": true, "category": "regular_user" })
+                "confirm": true, "category": "regular_user",
+                "profile": { "name": "Standard", "id": "1" }, "role": { "name": "CEO", "id": "2" } })
     };
     let users: Vec<Value> = people.iter().map(row).collect();
     json!({ "kind": "status", "status": 200, "body": {

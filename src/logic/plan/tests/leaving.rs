@@ -3,6 +3,8 @@
 use super::*;
 use crate::logic::plan::Leaver;
 
+const DAY: Duration = Duration::from_hours(24);
+
 fn leaver(state: State, absent_for: u64) -> Membership {
     let since = NOW - Duration::from_hours(absent_for);
     Membership { absent_since: Some(since), seen: true, ..member(state) }
@@ -144,4 +146,44 @@ fn i10_i21_whom_the_scope_does_not_mean_any_more_leaves_guarded() {
     let decision = plan_one(&narrow, &facts(Some(&bo), Some(&pending), Some(&invited)), NOW);
     assert_eq!(decision.verdict, Verdict::Cancel(why));
     assert!(decision.guarded);
+}
+
+#[test]
+fn i30_a_row_that_does_not_show_what_the_scope_asks_for_takes_nobody_and_adds_nobody() {
+    let partners =
+        Matcher { profile: BTreeSet::from(["Partner".to_owned()]), ..Matcher::default() };
+    let bare = CrmUser { profile: None, ..user("bo@partner.example") };
+    let seen = cliq(Presence::Active);
+    let ours = Membership { origin: Origin::Made, seen: true, ..member(State::Joined) };
+    let included = Policy { include: Some(partners.clone()), ..policy() };
+    let excluded = Policy { exclude: partners, ..policy() };
+    for narrow in [included, excluded] {
+        let decision = plan_one(&narrow, &facts(Some(&bare), Some(&seen), Some(&ours)), NOW);
+        assert_eq!((decision.steps, decision.ledger), (vec![], None));
+        let decision = plan_one(&narrow, &facts(Some(&bare), None, None), NOW);
+        assert_eq!(decision.steps, []);
+        assert!(matches!(decision.verdict, Verdict::OutOfScope(why) if why.contains("show")));
+    }
+}
+
+#[test]
+fn g17_i21_whoever_is_back_out_of_the_scope_by_anothers_hand_is_not_taken_for_a_late_join() {
+    let narrow = Policy { include: Some(Matcher::default()), ..policy() };
+    let (bo, seen) = (user("bo@partner.example"), cliq(Presence::Active));
+    let gone = Membership {
+        origin: Origin::Made,
+        invited_at: Some(NOW - DAY * 20),
+        since: NOW - DAY * 10,
+        ..member(State::Removed)
+    };
+    let judge = |row: &Membership| {
+        plan_one(&narrow, &facts(Some(&bo), Some(&seen), Some(row)), NOW).verdict
+    };
+    assert_eq!(judge(&gone), Verdict::LateJoin, "the invitation was withdrawn, and accepted");
+    let had_joined = Membership { restricted_by_bridge: true, ..gone.clone() };
+    assert_eq!(judge(&had_joined), Verdict::NotOurs);
+    let never_invited = Membership { invited_at: None, ..gone.clone() };
+    assert_eq!(judge(&never_invited), Verdict::NotOurs);
+    let long_ago = Membership { since: NOW - DAY * 61, ..gone };
+    assert_eq!(judge(&long_ago), Verdict::NotOurs);
 }
