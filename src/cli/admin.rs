@@ -29,10 +29,29 @@ pub(super) struct Door {
     config: Option<PathBuf>,
     /// The admin address, such as `http://127.0.0.1:8081` or `unix:/run/cliqbridge/admin.sock`.
     #[arg(long, value_name = "URL", requires = "token_file", conflicts_with = "config")]
-    admin: Option<String>,
+    #[arg(value_parser = place)]
+    admin: Option<Place>,
     /// The file with the admin token.
     #[arg(long, value_name = "FILE", requires = "admin")]
     token_file: Option<PathBuf>,
+}
+
+/// An admin address as it is typed.
+#[derive(Clone)]
+enum Place {
+    Socket(PathBuf),
+    Web(Url),
+}
+
+fn place(text: &str) -> Result<Place, String> {
+    if let Some(path) = text.strip_prefix("unix:") {
+        return Ok(Place::Socket(path.into()));
+    }
+    Url::parse(text)
+        .ok()
+        .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+        .map(Place::Web)
+        .ok_or_else(|| "write http://ADDRESS:PORT or unix:/path/of/the.sock".to_owned())
 }
 
 /// A daemon that can be asked.
@@ -95,16 +114,10 @@ impl Door {
         let text = std::fs::read_to_string(file)
             .with_context(|| format!("{} cannot be read", file.display()))?;
         let token = Secret::new(text.trim().as_bytes().to_vec());
-        if let Some(path) = admin.strip_prefix("unix:") {
-            return daemon(&Listen::Unix(path.into()), token);
+        match admin {
+            Place::Socket(path) => daemon(&Listen::Unix(path.clone()), token),
+            Place::Web(base) => Ok(Daemon { http: client()?, base: base.clone(), token }),
         }
-        let base = Url::parse(admin)
-            .ok()
-            .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
-            .with_context(|| {
-                format!("--admin {admin}: write http://ADDRESS:PORT or unix:/path/of/the.sock")
-            })?;
-        Ok(Daemon { http: client()?, base, token })
     }
 }
 

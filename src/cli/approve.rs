@@ -20,11 +20,11 @@ pub(super) struct ApproveOptions {
     /// The held run, such as `run-7`.
     #[arg(value_name = "RUN")]
     run: String,
-    /// The checksum of the plan that was looked at; without it the plan is shown, and on a terminal
-    /// asked about.
+    /// The checksum of the plan that was looked at; without it the plan is shown and asked about, which
+    /// takes a terminal.
     #[arg(long, value_name = "SHA256")]
     checksum: Option<String>,
-    /// Do not ask on a terminal.
+    /// Approve the run's plan without asking.
     #[arg(long, conflicts_with = "checksum")]
     yes: bool,
     /// Print one JSON document.
@@ -33,6 +33,14 @@ pub(super) struct ApproveOptions {
 }
 
 pub(super) async fn run(options: &ApproveOptions) -> anyhow::Result<Outcome> {
+    let is_said = options.checksum.is_some() || options.yes;
+    if !is_said && !asks_here() {
+        say(
+            "error: nobody can be asked here, because input or output is not a terminal. Look at the \
+             plan (cliqbridge plan) and add --checksum SUM, or add --yes to approve it unseen",
+        );
+        return Ok(Outcome::BadConfig);
+    }
     let daemon = match open(&options.door)? {
         Ok(daemon) => daemon,
         Err(outcome) => return Ok(outcome),
@@ -47,8 +55,7 @@ pub(super) async fn run(options: &ApproveOptions) -> anyhow::Result<Outcome> {
         if !options.json {
             print(shown(&plan.body, Form::Columns).trim_end());
         }
-        let asks = asks_here() && !options.yes;
-        if asks && !confirmed(&format!("approve {}", options.run))? {
+        if !is_said && !confirmed(&format!("approve {}", options.run))? {
             say("not approved; nothing was done");
             return Ok(Outcome::Failed);
         }

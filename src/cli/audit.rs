@@ -28,7 +28,8 @@ pub(super) struct AuditOptions {
     /// Only of this membership (`mem-12`).
     #[arg(long, value_name = "ID")]
     membership: Option<String>,
-    /// Only by this actor: `bridge`, or the name of a token.
+    /// Only by this actor: the name of a token, `bootstrap` for the token of the configuration,
+    /// `command line` for `cliqbridge token`, or `bridge` for what it does by itself.
     #[arg(long)]
     actor: Option<String>,
     /// Only since this time, such as `2026-11-24T08:00:00Z`.

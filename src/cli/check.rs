@@ -1,4 +1,5 @@
-//! `check`: every mistake of a configuration at once, with line, key and what to write instead.
+//! `check`: every mistake of a configuration at once, with line, key and what to write instead; and a
+//! warning, which is no mistake, for what may not be meant.
 
 use serde_json::json;
 
@@ -9,7 +10,10 @@ pub(super) fn run(options: &CheckOptions) -> Outcome {
     let file = &options.file.config;
     let loaded = config::load(file, credentials().as_deref());
     match (&loaded, options.json) {
-        (Ok(_), true) => print(&json!({ "valid": true, "problems": [] }).to_string()),
+        (Ok(config), true) => {
+            let document = json!({ "valid": true, "problems": [], "warnings": config.doubts() });
+            print(&document.to_string());
+        }
         (Ok(config), false) => {
             print(&format!("{} is valid.", file.display()));
             for organization in &config.organizations {
@@ -22,6 +26,9 @@ pub(super) fn run(options: &CheckOptions) -> Outcome {
             for source in &config.sources {
                 let url = config.server.public_url.as_str().trim_end_matches('/');
                 print(&format!("  POST {url}/webhooks/{}", source.name));
+            }
+            for doubt in config.doubts() {
+                say(&format!("warning: {doubt}"));
             }
         }
         (Err(problems), true) => {

@@ -49,7 +49,7 @@ pub(super) struct MembershipsOptions {
     /// Say what would be done, and do nothing.
     #[arg(long, requires = "verb")]
     dry_run: bool,
-    /// Do not ask on a terminal whether to do it to everybody whom the filter finds.
+    /// Leave out the question on a terminal; whom it concerns is still said by a filter or `--all`.
     #[arg(long, requires = "verb")]
     yes: bool,
     /// Print one JSON document.
@@ -144,8 +144,11 @@ async fn meant(
         say("error: name memberships (mem-12), or whom of one: --organization X --state joined");
         return Ok(Err(Outcome::BadConfig));
     };
-    let narrowed = options.state.is_some() || options.q.is_some();
-    if !(narrowed || options.all || options.yes || options.dry_run) {
+    // A filter that a script left empty narrows nothing.
+    let says =
+        |filter: &Option<String>| filter.as_ref().is_some_and(|text| !text.trim().is_empty());
+    let narrowed = says(&options.state) || says(&options.q);
+    if !(narrowed || options.all || options.dry_run) {
         say(&format!(
             "error: {verb} for everybody of {organization} takes --all, for some --state"
         ));

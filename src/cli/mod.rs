@@ -109,21 +109,31 @@ struct DemoOptions {
     #[arg(long)]
     json: bool,
     /// Where the demo's daemon takes webhooks; loopback.
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0", value_parser = loopback)]
     listen: SocketAddr,
 }
 
 #[derive(Args)]
 struct SandboxOptions {
     /// Where the simulated Zoho answers; loopback.
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0", value_parser = loopback)]
     listen: SocketAddr,
     /// Where its mail server answers; loopback.
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0", value_parser = loopback)]
     smtp: SocketAddr,
     /// The organizations and people in it; the demo's world unless told.
     #[arg(long, value_name = "FILE")]
     world: Option<PathBuf>,
+}
+
+/// An address of this machine: what is only simulated must be nobody else's.
+fn loopback(text: &str) -> Result<SocketAddr, String> {
+    let address: SocketAddr =
+        text.parse().map_err(|_| "write ADDRESS:PORT, such as 127.0.0.1:0")?;
+    if address.ip().is_loopback() {
+        return Ok(address);
+    }
+    Err("listens on loopback only, such as 127.0.0.1:0".to_owned())
 }
 
 /// Runs the program.
@@ -192,7 +202,7 @@ fn say(line: &str) {
     let _ = writeln!(anstream::stderr(), "{line}");
 }
 
-/// Whether somebody sits here who can be asked. A script is not asked: it has said what it means.
+/// Whether somebody sits here who can be asked, and sees what is asked about.
 fn asks_here() -> bool {
     use std::io::IsTerminal as _;
     std::io::stdin().is_terminal() && std::io::stdout().is_terminal()

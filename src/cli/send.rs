@@ -11,7 +11,7 @@ use url::Url;
 use super::{Outcome, print};
 use crate::app::client::client;
 use crate::clock::{Clock, SystemClock};
-use crate::domain::scheme::{Encoding, Hash, Scheme, SigningKey};
+use crate::domain::scheme::{Encoding, Hash, Scheme, SigningKey, TOKEN_HEADER};
 use crate::domain::{Secret, Timestamp};
 use crate::logic::signature;
 
@@ -30,9 +30,10 @@ pub(super) struct SendOptions {
     /// `ignored`.
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
-    /// The signature's header, for `raw`, `timestamped` and `token`.
-    #[arg(long, default_value = "X-Bridge-Signature")]
-    header: String,
+    /// The header, for `raw`, `timestamped` (`X-Bridge-Signature` unless told) and `token`
+    /// (`X-Bridge-Token`).
+    #[arg(long, value_name = "NAME")]
+    header: Option<String>,
     /// What stands before the signature, for `raw`.
     #[arg(long, default_value = "")]
     prefix: String,
@@ -74,7 +75,11 @@ enum HashName {
 
 impl SendOptions {
     fn scheme(&self) -> Scheme {
-        let header = self.header.clone();
+        let usual = match self.scheme {
+            SchemeName::Token => TOKEN_HEADER,
+            _ => "X-Bridge-Signature",
+        };
+        let header = self.header.clone().unwrap_or_else(|| usual.to_owned());
         let encoding = match self.encoding {
             EncodingName::Hex => Encoding::Hex,
             EncodingName::Base64 => Encoding::Base64,

@@ -9,6 +9,7 @@ use std::path::Path;
 use toml::de::DeTable;
 
 mod address;
+mod doubts;
 #[cfg(test)]
 mod forbidden;
 mod keys;

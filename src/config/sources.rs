@@ -13,7 +13,7 @@ use super::reader::{Section, unique};
 use super::secrets;
 use super::sections::Source;
 use crate::domain::OrgId;
-use crate::domain::scheme::{Encoding, Hash, Scheme, SigningKey};
+use crate::domain::scheme::{Encoding, Hash, Scheme, SigningKey, TOKEN_HEADER};
 
 /// Standard Webhooks' window, and the longest that still makes a replay hard to use.
 const TOLERANCE_DEFAULT: Duration = Duration::from_mins(5);
@@ -132,7 +132,7 @@ fn read_scheme(section: &Section<'_>, word: &str) -> Option<Scheme> {
             Some(Scheme::Timestamped { header, field, separator, encoding, hash })
         }
         _ => {
-            let header = section.or("header", "X-Bridge-Token".to_owned(), leaf::header_name);
+            let header = section.or("header", TOKEN_HEADER.to_owned(), leaf::header_name);
             Some(Scheme::Token { header })
         }
     }

@@ -44,7 +44,7 @@ fn parse_in(folder: &TempDir, text: &str) -> Result<Config, Problems> {
     parse(text, &folder.path().join("bridge.toml"), Some(&credentials))
 }
 
-fn try_parse(text: &str) -> Result<Config, Problems> {
+pub(super) fn try_parse(text: &str) -> Result<Config, Problems> {
     parse_in(&folder_for(text), text)
 }
 

@@ -46,6 +46,9 @@ pub enum Scheme {
     },
 }
 
+/// The header of [`Scheme::Token`] unless told.
+pub const TOKEN_HEADER: &str = "X-Bridge-Token";
+
 /// `encoding`
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoding {

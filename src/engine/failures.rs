@@ -56,7 +56,7 @@ impl Engine {
                         outbox::settle(tx, action.id, boot, End::Parked(&code, &text), now)?;
                         engine.tell_no_licence(tx, &action, &code, now)?;
                         park_membership(tx, &action, &code, now)?;
-                        engine.tell_parked(tx, &action, &code, now)?;
+                        engine.tell_parked(tx, &action, (&code, &text), now)?;
                         engine.tell_letter_refused(tx, &action, &text, now)?;
                     }
                     Disposition::GiveUp => {
@@ -77,7 +77,7 @@ impl Engine {
         &self,
         tx: &Tx<'_>,
         action: &Action,
-        code: &str,
+        (code, error): (&str, &str),
         now: Timestamp,
     ) -> Result<(), StoreError> {
         // A "no", and a seat that is not free, are told where they are counted.
@@ -94,7 +94,7 @@ impl Engine {
                 remedy(code)
             ),
         };
-        let one = notice("people", &person(tx, action)?);
+        let one = notice("people", &format!("{}: {error}", person(tx, action)?));
         let more = notice("more people", "More than were named before");
         self.tell_each(tx, organization, &format!("refused: {code}"), (&one, &more), now)
     }

@@ -139,7 +139,7 @@ impl Page {
         for one in all {
             self.sample(&of(one), u8::from(one.no_good_run));
         }
-        let help = "Whether its credentials are not accepted and it is left alone.";
+        let help = "Whether it cannot be read and is left alone.";
         self.family("cliqbridge_quarantined", "gauge", help);
         for one in all {
             self.sample(&of(one), u8::from(one.quarantined));

@@ -261,16 +261,14 @@ impl Account {
             Verdict::Forbidden(detail) => match denial(&reply) {
                 // Rights differ by channel (R59): that says nothing about our credentials.
                 Some(code) if permit.group() == Group::MembersWrite => {
-                    Err(CallError::Refused { call, code, status: reply.status.as_u16() })
+                    Err(CallError::refused(call, code, reply.status.as_u16()))
                 }
                 _ => Err(CallError::Forbidden { call, detail }),
             },
             Verdict::Transient(detail) => {
                 Err(CallError::Transient { call, detail, retry_after: reply.retry_after })
             }
-            Verdict::Refused(code) => {
-                Err(CallError::Refused { call, code, status: reply.status.as_u16() })
-            }
+            Verdict::Refused(code) => Err(CallError::refused(call, code, reply.status.as_u16())),
         }
     }
 

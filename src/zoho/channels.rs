@@ -196,7 +196,7 @@ impl Client {
         };
         if names.len() > MEMBERS_MAX {
             let code = "too_many_members".to_owned();
-            return Err(CallError::Refused { call, code, status: 0 });
+            return Err(CallError::refused(call, code, 0));
         }
         let url = address(call, &self.base, &["api", "v2", "channels", id, "members"], &[])?;
         let ask = Ask { call, method, url, body: Some(json!({ key: names })) };

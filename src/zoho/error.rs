@@ -2,7 +2,7 @@
 //!
 //! Classified by HTTP status and vendor code, never by text (design decision 10). No variant can
 //! hold a URL, a query, a token or a vendor's free text: calls are named by fixed labels such as
-//! `GET /users/{id}`.
+//! `GET /users/{id}`. What the operator's own portal function says of a refusal is kept, for the operator.
 
 use std::time::Duration;
 
@@ -66,6 +66,8 @@ pub enum CallError {
         code: String,
         /// HTTP status; 200 is possible (contract section 6, habit 1).
         status: u16,
+        /// The operator's own portal function in its own words, bounded and on one line; no vendor's.
+        said: Option<String>,
     },
     /// The call was not sent because the store could not record it first.
     #[error("not sent: the call could not be recorded: {0}")]
@@ -73,6 +75,11 @@ pub enum CallError {
 }
 
 impl CallError {
+    /// A refusal in no words but the code.
+    pub(super) fn refused(call: &'static str, code: String, status: u16) -> Self {
+        Self::Refused { call, code, status, said: None }
+    }
+
     /// A transient error without a wish for when to come back.
     pub(super) fn transient(call: &'static str, detail: impl Into<String>) -> Self {
         Self::Transient { call, detail: detail.into(), retry_after: None }
@@ -96,8 +103,10 @@ impl CallError {
             Self::Unauthorized { call, detail } | Self::Forbidden { call, detail } => {
                 Failure::Unauthorized { detail: format!("{call}: {detail}") }
             }
-            Self::Refused { call, code, status } => {
-                Failure::Refused { code: code.clone(), detail: format!("{call}: HTTP {status}") }
+            Self::Refused { call, code, status, said } => {
+                let said = said.as_ref().map_or(String::new(), |said| format!(": {said}"));
+                let detail = format!("{call}: HTTP {status}{said}");
+                Failure::Refused { code: code.clone(), detail }
             }
         }
     }

@@ -83,7 +83,7 @@ impl Client {
         let reached = answer.as_ref().and_then(|body| body.get("user_ids")?.as_array());
         if reached.is_some_and(Vec::is_empty) {
             let code = NO_VALID_USERS.to_owned();
-            return Err(CallError::Refused { call: BOT, code, status: 200 });
+            return Err(CallError::refused(BOT, code, 200));
         }
         Ok(())
     }

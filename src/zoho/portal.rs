@@ -24,6 +24,9 @@ const CALL: &str = "POST portal function";
 /// Longest join address that is believed; longer ones break mail clients and Cliq's buttons.
 const JOIN_URL_MAX: usize = 2_048;
 
+/// Longest part of a refusal's message that is kept, characters: a sentence or two.
+const SAID_MAX: usize = 200;
+
 /// One call of the function.
 #[derive(Clone, Debug)]
 pub struct PortalCall {
@@ -114,8 +117,9 @@ impl Client {
                 match read(&reply)? {
                     Answer::Applied(applied) => return Ok(applied),
                     Answer::Busy => return Err(transient("busy", &reply)),
-                    Answer::Refused(code) => {
-                        return Err(CallError::Refused { call: CALL, code, status });
+                    Answer::Refused(code, said) => {
+                        let said = said.map(|said| self.shown(&said, call));
+                        return Err(CallError::Refused { call: CALL, code, status, said });
                     }
                     Answer::RateLimited => "rate_limited".to_owned(),
                 }
@@ -123,6 +127,19 @@ impl Client {
             _ => return Err(transient(&format!("HTTP {status}"), &reply)),
         };
         Err(self.lock(&permit, &reply, detail).await)
+    }
+
+    /// What the function said, as it may stand in a log: one bounded line without address and key.
+    fn shown(&self, said: &str, call: &PortalCall) -> String {
+        let mut said = said.replace(call.email.as_str(), &call.email.masked());
+        if let Some(key) = self.door.key.expose_text() {
+            said = said.replace(key, "…");
+        }
+        let words: Vec<&str> = said
+            .split(|c: char| c.is_whitespace() || c.is_control())
+            .filter(|w| !w.is_empty())
+            .collect();
+        words.join(" ").chars().take(SAID_MAX).collect()
     }
 
     /// The door itself does not open: parked like a throttle, but somebody has to mend it.
@@ -174,7 +191,8 @@ impl Client {
 
 enum Answer {
     Applied(Applied),
-    Refused(String),
+    /// With the code, and the message if there is one.
+    Refused(String, Option<String>),
     RateLimited,
     Busy,
 }
@@ -192,7 +210,7 @@ fn read(reply: &Reply) -> Result<Answer, CallError> {
         ("already", _) => Ok(Answer::Applied(Applied::AlreadySo { join_url })),
         ("refused", Some("rate_limited")) | ("rate_limited", _) => Ok(Answer::RateLimited),
         ("refused", Some("busy")) | ("busy", _) => Ok(Answer::Busy),
-        ("refused", Some(code)) => Ok(Answer::Refused(code.to_owned())),
+        ("refused", Some(code)) => Ok(Answer::Refused(code.to_owned(), text(&body, &["message"]))),
         _ => {
             let status = reply.status.as_u16();
             let what = format!("HTTP {status} without done, already, or refused and a code");

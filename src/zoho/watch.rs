@@ -68,7 +68,7 @@ impl Client {
         let succeeded = |item: &&Value| text(item, &["status"]).as_deref() == Some("success");
         if let Some(refused) = items.iter().find(|item| !succeeded(item)) {
             let code = text(refused, &["code"]).unwrap_or_default();
-            return Err(CallError::Refused { call, code: clean_code(&code), status: 200 });
+            return Err(CallError::refused(call, clean_code(&code), 200));
         }
         let events = item.pointer("/details/events").and_then(Value::as_array);
         let times = events.into_iter().flatten().filter_map(|event| {

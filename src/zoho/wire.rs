@@ -67,7 +67,7 @@ pub(super) fn address(
     segments: &[&str],
     query: &[(&str, &str)],
 ) -> Result<Url, CallError> {
-    let refused = || CallError::Refused { call, code: BAD_PATH.to_owned(), status: 0 };
+    let refused = || CallError::refused(call, BAD_PATH.to_owned(), 0);
     if segments.iter().any(|segment| matches!(*segment, "" | "." | "..")) {
         return Err(refused());
     }

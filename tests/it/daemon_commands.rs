@@ -58,7 +58,14 @@ async fn five_mistakes_are_five_lines() {
     assert!(good.out.contains("is valid"), "{good:?}");
     let good = check(&home, &["--json"]).await;
     let document: Value = serde_json::from_str(&good.out).unwrap();
-    assert_eq!(document, serde_json::json!({ "valid": true, "problems": [] }));
+    let expected = serde_json::json!({ "valid": true, "problems": [], "warnings": [] });
+    assert_eq!((document, good.err.as_str()), (expected, ""));
+    let written = fs::read_to_string(home.config()).unwrap();
+    fs::write(home.config(), written.replace("admins = [", "#admins = [")).unwrap();
+    let deaf = check(&home, &[]).await;
+    assert_eq!(deaf.code, Some(0), "a warning is no mistake: {deaf:?}");
+    assert!(deaf.err.contains("warning: acme: no administrator hears"), "{deaf:?}");
+    fs::write(home.config(), written).unwrap();
 
     let lines = spoil(&home);
     let bad = check(&home, &[]).await;
@@ -92,7 +99,16 @@ async fn a_missing_file_and_bad_usage_exit_with_2() {
     let missing = Program::run(&["check", "--config", "/nonexistent/bridge.toml"]).await;
     assert_eq!(missing.code, Some(2));
     assert!(missing.err.contains("/nonexistent/bridge.toml"), "{missing:?}");
-    for usage in [&["serve"][..], &["frobnicate"], &["send", "--url", "x"], &[]] {
+    let far = ["plan", "--admin", "nonsense", "--token-file", "/nonexistent/token"];
+    for usage in [
+        &["serve"][..],
+        &["frobnicate"],
+        &["send", "--url", "x"],
+        &[],
+        &far,
+        &["demo", "--listen", "0.0.0.0:0"],
+        &["sandbox", "--smtp", "0.0.0.0:0"],
+    ] {
         let ended = Program::run(usage).await;
         assert_eq!(ended.code, Some(2), "{usage:?}: {ended:?}");
     }
@@ -141,6 +157,10 @@ async fn a_port_in_use_is_named() {
 async fn send_signs_for_each_scheme() {
     let _lane = lane().await;
     let (_zoho, home) = home().await;
+    let written = fs::read_to_string(home.config()).unwrap();
+    let flow = "[[sources]]\nname = \"flow\"\nscheme = \"token\"\n\
+                secrets = [{ id = \"t\", file = \"secrets/deluge\" }]\n";
+    fs::write(home.config(), format!("{written}\n{flow}")).unwrap();
     let _daemon = home.serve().await;
     let url = |path: &str| format!("http://{}/webhooks/{path}", home.public);
     let file = format!("@{}", home.path().join("secrets/crmplus").display());
@@ -153,6 +173,7 @@ async fn send_signs_for_each_scheme() {
         ("crmplus", STANDARD_SECRET, &["standard"][..]),
         ("crmplus", &file, &["standard", "--json"]),
         ("deluge", RAW_SECRET, &["raw", "--encoding", "base64"]),
+        ("flow", RAW_SECRET, &["token"]),
         ("billing", BILLING_SECRET, &["zoho-billing"]),
         ("billing", BILLING_SECRET, &["zoho-billing", "--encoding", "base64"]),
         ("billing?b=2&a=1", BILLING_SECRET, &["zoho-billing"]),

@@ -72,9 +72,11 @@ async fn r15_a_dry_run_names_them_and_the_order_hits_exactly_those() {
     let _lane = lane().await;
     let (zoho, home, _daemon) = joined(3).await;
     let filter = ["restrict", "--organization", "birch", "--state", "joined"];
-    let unsure = memberships(&home, &filter[..3]).await;
-    assert_eq!(unsure.code, Some(2), "{unsure:?}");
-    assert!(unsure.err.contains("--all"), "{unsure:?}");
+    for empty in [&[][..], &["--yes"], &["--yes", "--q", ""], &["--state", " "]] {
+        let unsure = memberships(&home, &[&filter[..3], empty].concat()).await;
+        assert_eq!((unsure.code, unsure.out.as_str()), (Some(2), ""), "{unsure:?}");
+        assert!(unsure.err.contains("--all"), "{unsure:?}");
+    }
     let dry = memberships(&home, &[&filter[..], &["--dry-run"]].concat()).await;
     assert_eq!((dry.code, dry.out.lines().count()), (Some(0), 3), "{dry:?}");
     assert!(dry.out.contains("p2@partner.example: restrict: would be done"), "{dry:?}");

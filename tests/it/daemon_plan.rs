@@ -54,7 +54,7 @@ async fn a_plan_is_printed_held_approved_and_then_there_is_nothing_to_do() {
 }
 
 #[tokio::test]
-async fn a_script_approves_by_the_name_of_the_run() {
+async fn a_script_approves_by_the_name_of_the_run_only_when_it_says_yes() {
     let _lane = lane().await;
     let zoho = Zoho::start().await;
     let home = Home::new(&zoho, "5s");
@@ -63,12 +63,16 @@ async fn a_script_approves_by_the_name_of_the_run() {
     zoho.add("birch", "bo@partner.example").await;
     assert_eq!(home.resync("birch").await, "run-1");
     home.settle().await;
-    let approved = command(&home, &["approve", "run-1"]).await;
+    let unseen = command(&home, &["approve", "run-1"]).await;
+    assert_eq!((unseen.code, unseen.out.as_str()), (Some(2), ""), "{unseen:?}");
+    assert!(unseen.err.contains("--checksum SUM") && unseen.err.contains("--yes"), "{unseen:?}");
+    assert!(zoho.externals("birch").await.is_empty(), "nothing was done");
+    let approved = command(&home, &["approve", "run-1", "--yes"]).await;
     assert_eq!(approved.code, Some(0), "{approved:?}");
     assert!(approved.out.contains("add_external"), "the plan is shown: {approved:?}");
     assert!(approved.out.contains("run-1 is approved: 1 changes"), "{approved:?}");
     home.settle().await;
     assert_eq!(zoho.externals("birch").await.len(), 1);
-    let again = command(&home, &["approve", "run-1", "--json"]).await;
+    let again = command(&home, &["approve", "run-1", "--yes", "--json"]).await;
     assert_eq!(again.code, Some(1), "{again:?}");
 }

@@ -13,7 +13,7 @@ const BO: &str = "bo@partner.example";
 const EVE: &str = "eve@partner.example";
 
 async fn refuse(bridge: &Bridge, code: &str) {
-    let body = json!({ "status": "refused", "code": code, "message": "no" });
+    let body = json!({ "status": "refused", "code": code, "message": "there is no\nstep for it" });
     let fault = json!({ "kind": "status", "status": 200, "body": body });
     bridge.fault("portal", json!({ "times": 1 }), fault).await;
 }
@@ -87,6 +87,12 @@ async fn a_run_with_a_refusal_ends_degraded() {
     bridge.settle().await;
     let run = bridge.admin(&format!("/runs/{id}")).await.body;
     assert_eq!(run["state"], "degraded");
+    let parked = bridge.admin("/actions?state=parked").await.body;
+    let detail = parked["items"][0]["detail"].as_str().unwrap().to_owned();
+    assert!(
+        detail.ends_with("HTTP 200: there is no step for it"),
+        "the function's own words: {detail}"
+    );
     assert_eq!(bridge.journal().await.of("write", "portal").len(), 1);
     bridge.finish().await;
 }

@@ -12,7 +12,7 @@ use super::super::{CallError, Gate, Http, Record};
 use super::server::{Canned, Fake, json, status};
 use super::{Leaping, START, gate};
 use crate::domain::budget::Group;
-use crate::domain::{CrmUserId, Email, PortalVerb, Secret};
+use crate::domain::{CrmUserId, Email, Failure, PortalVerb, Secret};
 
 struct Portal {
     fake: Fake,
@@ -130,6 +130,25 @@ async fn a_refusal_keeps_its_code() {
             let refused = answered(answer).await.unwrap_err();
             assert!(matches!(refused, CallError::Refused { code: c, .. } if c == code));
         }
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_keeps_what_the_function_said_on_one_bounded_line() {
+    let said = async |message: Value| {
+        let body = json!({"status": "refused", "code": "no_permission", "message": message});
+        let refused = answered(json(&body)).await.unwrap_err();
+        let Failure::Refused { detail, .. } = refused.failure(START) else { panic!("{refused:?}") };
+        detail.strip_prefix("POST portal function: HTTP 200").unwrap().to_owned()
+    };
+    let step = "the portal function has no step for add_external";
+    assert_eq!(said(json!(step)).await, format!(": {step}"));
+    assert_eq!(said(json!("one\n\u{1b}[2m two\u{0}\tthree")).await, ": one [2m two three");
+    assert_eq!(said(json!("x".repeat(5_000))).await.len(), 202);
+    let told = said(json!("ada@x.example with top&secret")).await;
+    assert!(!told.contains("ada@") && !told.contains("secret"), "{told}");
+    for none in [json!(null), json!(" "), json!(["x"])] {
+        assert_eq!(said(none).await, "");
     }
 }
 
