@@ -15,15 +15,13 @@ pub fn counted(
     organization: &OrgId,
     from: Timestamp,
 ) -> Result<BTreeSet<MembershipId>, StoreError> {
-    let mut statement = tx.sql().prepare_cached(
+    people(
+        tx,
         "SELECT membership_id FROM actions
          WHERE guarded = 1 AND organization = ?1 AND membership_id IS NOT NULL
            AND (state = 'waiting' OR (state = 'done' AND finished_at >= ?2))",
-    )?;
-    let rows = statement.query_map(params![organization.as_str(), from.millis()], |row| {
-        row.get(0).map(MembershipId)
-    })?;
-    Ok(rows.collect::<Result<_, _>>()?)
+        (organization, from),
+    )
 }
 
 /// People of the organization whose removal was staged since `from`.
@@ -32,10 +30,20 @@ pub fn staged(
     organization: &OrgId,
     from: Timestamp,
 ) -> Result<BTreeSet<MembershipId>, StoreError> {
-    let mut statement = tx.sql().prepare_cached(
+    people(
+        tx,
         "SELECT id FROM memberships
          WHERE organization = ?1 AND state = 'removal_staged' AND since >= ?2",
-    )?;
+        (organization, from),
+    )
+}
+
+fn people(
+    tx: &Tx<'_>,
+    query: &'static str,
+    (organization, from): (&OrgId, Timestamp),
+) -> Result<BTreeSet<MembershipId>, StoreError> {
+    let mut statement = tx.sql().prepare_cached(query)?;
     let rows = statement.query_map(params![organization.as_str(), from.millis()], |row| {
         row.get(0).map(MembershipId)
     })?;

@@ -3,6 +3,8 @@
 //! Whatever the order, the end is the same and nothing is written on the way that the person's
 //! history does not ask for. Deliberately absent: luck.
 
+mod effects;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -59,6 +61,8 @@ enum News {
     Heard,
     /// It is lost, and an earlier one is being worked off, which may have read what was before.
     Lost,
+    /// It has been worked off, and what follows from it is being carried out while the run reads.
+    Served,
 }
 
 struct Case {
@@ -135,7 +139,7 @@ async fn happen(bridge: &Bridge, change: Change, id: &str, news: News) {
             told.push(("user.added", bridge.add("birch", BO).await));
         }
     }
-    for (kind, id) in told.iter().filter(|_| news == News::Heard) {
+    for (kind, id) in told.iter().filter(|_| news != News::Lost) {
         say(bridge, kind, id).await;
     }
 }
@@ -145,7 +149,7 @@ fn its_turn() {
     tracing::trace!(target: "world::store", transaction = "the world");
 }
 
-/// The run, and the hint; whoever brings the change has it as the first turn.
+/// The run, and the hint or what follows from it; whoever brings the change has it as the first turn.
 fn actors(bridge: &Arc<Bridge>, case: &'static Case, id: &str, news: News) -> (Actor, Actor) {
     let birch = OrgId::new("birch");
     let actor = |desk: Desk, changes: bool| {
@@ -160,8 +164,8 @@ fn actors(bridge: &Arc<Bridge>, case: &'static Case, id: &str, news: News) -> (A
         })
     };
     let run = actor(Desk::Runs(birch.clone()), news == News::Lost);
-    let hint = actor(Desk::Hints(birch), news == News::Heard);
-    (run, hint)
+    let other = if news == News::Served { Desk::Access(birch) } else { Desk::Hints(birch) };
+    (run, actor(other, news == News::Heard))
 }
 
 /// Everything that was done since and all that the portal was asked for, in a word each.
@@ -214,6 +218,9 @@ fn touch(turn: &str) -> Touch {
         // Nobody but a run asks whether there was one.
         "note first run" => (&[], &[]),
         "note licences" => (&[], &["people"]),
+        // The portal is called next.
+        "claim action" => (&["people"], &["people", "zoho"]),
+        "book effect" => (&["people"], &["people", "hints", "runs"]),
         other => panic!("nothing is known of {other:?}"),
     };
     Touch { looks, changes }
@@ -244,6 +251,12 @@ async fn play(case: &'static Case, news: News, beginning: &[Turn]) -> Played {
     if news == News::Lost {
         // Something else about Bo was said before.
         say(&bridge, "user.updated", if id.is_empty() { "1" } else { &id }).await;
+        bridge.clock.advance(TURN);
+    }
+    if news == News::Served {
+        happen(&bridge, case.change, &id, news).await;
+        bridge.clock.advance(TURN);
+        bridge.step(&Desk::Hints(OrgId::new("birch"))).await;
         bridge.clock.advance(TURN);
     }
     let bridge = Arc::new(bridge);

@@ -1,8 +1,8 @@
 //! The call-index fault sweep (I8): every call of a run fails once in every way there is, and after
 //! one more clean run all is as if nothing had failed.
 //!
-//! `SWEEP=full` tells every pair of call and fault; `SWEEP=n` a sample of n; `SWEEP_PAIR=k/fault`
-//! one. A call that hangs is ended by real time, of which this bridge grants little. Deliberately
+//! `SWEEP=full` tells every pair of call and fault; `SWEEP=i/n` the i-th of n parts of them, for as many
+//! processes; `SWEEP=n` a sample of n; `SWEEP_PAIR=k/fault` one. A call that hangs is ended by real time, of which this bridge grants little. Deliberately
 //! absent: a bridge that dies, which `histories` has.
 
 mod world;
@@ -129,7 +129,16 @@ impl World {
         loop {
             let page = bridge.admin(&format!("/memberships?limit=200{cursor}")).await.body;
             for row in rows(&page["items"]) {
-                let keys = ["email", "state", "external", "parked"];
+                // Whose somebody is decides who is taken out one day.
+                let keys = [
+                    "email",
+                    "state",
+                    "external",
+                    "origin",
+                    "licence",
+                    "restricted_by_bridge",
+                    "parked",
+                ];
                 // A retry takes a second; since when somebody is missing is no difference.
                 let missing = row["suspected_at"].is_string();
                 lines.insert(format!(
@@ -251,6 +260,11 @@ fn chosen(all: &[(usize, &'static str)], calls: &[Nth]) -> Vec<(usize, &'static 
     }
     let size = match wish("SWEEP").as_deref() {
         Some("full") => return all.to_vec(),
+        Some(part) if part.contains('/') => {
+            let (i, n) = part.split_once('/').expect("SWEEP is i/n");
+            let (i, n): (usize, usize) = (i.parse().expect("i"), n.parse().expect("n"));
+            return all.iter().copied().skip(i - 1).step_by(n).collect();
+        }
         Some(number) => number.parse().expect("SWEEP is full or a number"),
         None => SAMPLE,
     };
@@ -282,7 +296,10 @@ async fn i8_whatever_call_of_a_run_fails_nobody_is_removed_wrongly_and_the_end_i
     }
     let chosen = chosen(&all, &told.calls);
     let mut broken = Vec::new();
-    for (k, name) in &chosen {
+    for (number, (k, name)) in chosen.iter().enumerate() {
+        if number > 0 && number % 50 == 0 {
+            eprintln!("{number} of {} pairs told, {} broken", chosen.len(), broken.len());
+        }
         let nth = &told.calls[*k];
         let (_, fault) = faults(&nth.call).into_iter().find(|one| one.0 == *name).unwrap();
         let law = match tell(Some((nth, name, &fault))).await {
@@ -294,6 +311,7 @@ async fn i8_whatever_call_of_a_run_fails_nobody_is_removed_wrongly_and_the_end_i
             }
         };
         if let Some(law) = law {
+            eprintln!("{k}/{name} of {} is broken", nth.call);
             broken
                 .push(format!("SWEEP_PAIR={k}/{name} ({} after {}): {law}", nth.call, nth.before));
         }
