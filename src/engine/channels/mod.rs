@@ -1,20 +1,22 @@
 //! Mapped channels: who is invited, added, taken out, in batches (R41 to R59).
 //!
 //! `settle` plans in the transactions of others, `foresee` without writing, `runs` and (for a dry run)
-//! `preview` read member lists, `places` knows the
-//! channels themselves, `batch` and `book` carry out what was planned. Deliberately absent: the
-//! rules, which are `logic::channels`'.
+//! `preview` read member lists, `places` knows the channels themselves, `batch`, `key` and `book` carry
+//! out what was planned, `unread` lets wait what cannot be read. Deliberately absent: the rules, which
+//! are `logic::channels`'.
 
 mod batch;
 mod book;
 mod foresee;
 mod inviter;
+mod key;
 mod parts;
 mod places;
 mod preview;
 mod replan;
 mod runs;
 mod settle;
+mod unread;
 mod view;
 
 use std::time::Duration;
