@@ -54,6 +54,40 @@ async fn told(bridge: &Bridge) -> Vec<String> {
     mails.iter().map(|mail| format!("{}: {}", mail.subject(), mail.text())).collect()
 }
 
+async fn writes(bridge: &Bridge) -> usize {
+    bridge.calls("cliq.members.add").await + bridge.calls("cliq.members.remove").await
+}
+
+#[tokio::test]
+async fn g12_channel_rows_that_waited_when_an_organization_is_frozen_go_out_after_the_next_good_read()
+ {
+    for status in [204, 404] {
+        let bridge = partners().start().await;
+        let eve = bridge.add_with("acme", json!({ "email": EVE, "profile": "Standard" })).await;
+        bridge.announce("acme", &eve).await;
+        let dan = bridge.partner_in(DAN).await;
+        pause(&bridge).await;
+        // The one is to come into the channel, and the other to leave it.
+        bridge.acme_crm(&eve, json!({ "profile": "Partner" })).await;
+        bridge.acme_crm(&dan, json!({ "profile": "Standard" })).await;
+        bridge.run("acme").await;
+        let before = writes(&bridge).await;
+        let more = json!({ "organization": "acme", "times": null });
+        bridge.fault("crm.users.list", more, json!({ "kind": "status", "status": status })).await;
+        bridge.resync(json!({ "organization": "acme" })).await;
+        bridge.settle_for(Duration::from_mins(1)).await;
+        assert!(bridge.organization("acme").await["quarantine"]["cause"].is_string());
+        resume(&bridge).await;
+        bridge.settle_for(HOUR * 3).await;
+        assert_eq!(writes(&bridge).await, before, "{status}: left alone");
+        bridge.clear_faults().await;
+        bridge.run("acme").await;
+        assert_eq!(bridge.invited("ext").await, [EVE], "{status}");
+        assert_eq!(bridge.members("ext").await, [ADMIN], "{status}");
+        bridge.finish().await;
+    }
+}
+
 #[tokio::test]
 async fn i25_a_leaver_whom_nobody_may_look_at_keeps_no_other_in_the_channel() {
     for (side, status) in [("Cliq", 403), ("Cliq", 400), ("CRM", 403), ("CRM", 400)] {
