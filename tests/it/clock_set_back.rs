@@ -8,6 +8,8 @@ use cliqbridge::engine::Desk;
 use serde_json::{Value, json};
 
 use super::support::Setup;
+use super::support::channels::{EVE, EXT, mapped, one_channel};
+use super::support::people::crowd;
 
 const BO: &str = "bo@partner.example";
 const HOUR: Duration = Duration::from_hours(1);
@@ -166,4 +168,41 @@ async fn i15_nothing_is_negative_while_the_clock_is_behind_the_last_good_run() {
         bridge.step(&Desk::Clock(OrgId::new("birch"))).await;
     }
     bridge.finish().await;
+}
+
+#[tokio::test]
+async fn a_channel_that_refused_everybody_is_tried_again_after_the_clock_was_set_back() {
+    let bridge = Setup::demo()
+        .world("acme", EXT)
+        .people(crowd("acme", 3, "free"))
+        .with("acme", &mapped(&["ext"]))
+        .start()
+        .await;
+    let refusal = json!({ "code": "member_add_failed", "message": "m" });
+    let fault = json!({ "kind": "status", "status": 400, "body": refusal });
+    bridge.fault("cliq.members.add", json!({ "times": null }), fault).await;
+    bridge.run("acme").await;
+    assert!(bridge.channel_view("acme", "ext").await["problem"].is_string());
+    bridge.clear_faults().await;
+    bridge.clock.set_back(DAY * 30);
+    bridge.live_for(HOUR * 2).await;
+    assert_eq!(bridge.invited("ext").await.len(), 3);
+    assert_eq!(bridge.channel_view("acme", "ext").await["problem"], Value::Null);
+    bridge.finish_with_leftovers("the schedule runs on").await;
+}
+
+#[tokio::test]
+async fn a_channel_that_was_archived_is_looked_at_again_after_the_clock_was_set_back() {
+    let bridge = one_channel().start().await;
+    bridge.channel_patch("ext", json!({ "status": "archived" })).await;
+    bridge.added("acme", EVE).await;
+    bridge.settle().await;
+    bridge.run("acme").await;
+    assert!(bridge.channel_view("acme", "ext").await["problem"].is_string());
+    bridge.clock.set_back(DAY * 30);
+    bridge.channel_patch("ext", json!({ "status": "created" })).await;
+    bridge.live_for(HOUR * 2).await;
+    assert_eq!(bridge.channel_view("acme", "ext").await["problem"], Value::Null);
+    assert_eq!(bridge.invited("ext").await, [EVE]);
+    bridge.finish_with_leftovers("the schedule runs on").await;
 }
