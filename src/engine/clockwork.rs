@@ -5,6 +5,7 @@
 //! the outbox.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use super::tell::named;
 use super::{Engine, Host, Step};
@@ -22,12 +23,19 @@ const PEOPLE_PER_TRANSACTION: usize = 200;
 /// People named in one notice; the rest is a number.
 const NAMED_MAX: usize = 20;
 
+/// Whose state lasts too long within this time goes into the notice of the first: people who were
+/// invited one after another are one notice an hour, not one each.
+const TOGETHER: Duration = Duration::from_hours(1);
+
+/// People of one notice, and so of one transaction. Each is one small change.
+const OVERDUE_MAX: usize = 5_000;
+
 /// What the clock of one organization asks for.
 enum Agenda {
     /// Nothing before this time.
     Nothing(Option<Timestamp>),
-    /// Something of each of these.
-    Due(Vec<MembershipId>),
+    /// Something of each of these, and whose state lasts too long.
+    Due { ids: Vec<MembershipId>, overdue: Vec<MembershipId> },
 }
 
 impl Engine {
@@ -38,22 +46,31 @@ impl Engine {
         let observe = host.portal.is_none();
         let engine = self.clone();
         let agenda = self.inner.store.read(move |tx| engine.agenda(tx, &id, observe, now)).await?;
-        let ids = match agenda {
+        let (ids, overdue) = match agenda {
             Agenda::Nothing(next) => return Ok(Step::Idle(next)),
-            Agenda::Due(ids) => ids,
+            Agenda::Due { ids, overdue } => (ids, overdue),
         };
+        for some in overdue.chunks(OVERDUE_MAX) {
+            let (engine, organization, some) = (self.clone(), organization.clone(), some.to_vec());
+            self.inner
+                .store
+                .write("overdue", move |tx| {
+                    let Some(host) = engine.host(&organization) else { return Ok(()) };
+                    engine.note_overdue(tx, host, &some, now)
+                })
+                .await?;
+        }
         for some in ids.chunks(PEOPLE_PER_TRANSACTION) {
             let (engine, organization, some) = (self.clone(), organization.clone(), some.to_vec());
             self.inner
                 .store
                 .write("invitation clock", move |tx| {
                     let Some(host) = engine.host(&organization) else { return Ok(()) };
-                    let mut overdue = Vec::new();
                     for id in some {
                         let Some(row) = ledger::get(tx, id)? else { continue };
-                        engine.tick_one(tx, host, row, &mut overdue, now)?;
+                        engine.tick_one(tx, host, row, now)?;
                     }
-                    engine.tell_overdue(tx, host, &overdue, now)
+                    Ok(())
                 })
                 .await?;
         }
@@ -74,13 +91,28 @@ impl Engine {
             return Ok(Agenda::Nothing(None));
         }
         let (mut next, mut ids) = (None, Vec::new());
+        let (mut overdue, mut is_overdue) = (Vec::new(), false);
         for row in ledger::on_the_clock(tx, organization)? {
+            if let Some(at) = self.overdue_by(&row, observe, now + TOGETHER) {
+                overdue.push(row.id);
+                is_overdue |= at <= now;
+            }
             match self.next_of(tx, &row, observe, now)? {
                 Some((at, _)) if at <= now => ids.push(row.id),
                 other => next = next.into_iter().chain(other.map(|(at, _)| at)).min(),
             }
         }
-        Ok(if ids.is_empty() { Agenda::Nothing(next) } else { Agenda::Due(ids) })
+        if !is_overdue {
+            overdue.clear();
+        }
+        let is_nothing = ids.is_empty() && overdue.is_empty();
+        Ok(if is_nothing { Agenda::Nothing(next) } else { Agenda::Due { ids, overdue } })
+    }
+
+    /// When the state lasts too long, if that is by then.
+    fn overdue_by(&self, row: &Membership, observe: bool, by: Timestamp) -> Option<Timestamp> {
+        let timing = &self.inner.settings.timing;
+        invitation::overdue_at(row, timing, observe).filter(|at| *at <= by)
     }
 
     /// What falls due of the membership next. A reminder of somebody whom nobody may write to waits,
@@ -111,7 +143,6 @@ impl Engine {
         tx: &Tx<'_>,
         host: &Host,
         mut row: Membership,
-        overdue: &mut Vec<Membership>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let timing = &self.inner.settings.timing;
@@ -119,10 +150,8 @@ impl Engine {
             && at <= now
         {
             match due {
-                Due::Overdue => {
-                    row.overdue_told = true;
-                    overdue.push(row.clone());
-                }
+                // Of this moment, and the next look's.
+                Due::Overdue => return Ok(()),
                 Due::Expire => self.expire(tx, &mut row, now)?,
                 Due::Remind(number) => {
                     let number = invitation::latest_reminder(&row, timing, now).unwrap_or(number);
@@ -158,6 +187,25 @@ impl Engine {
     }
 
     /// One notice for all whose state lasts too long, once per person and state.
+    fn note_overdue(
+        &self,
+        tx: &Tx<'_>,
+        host: &Host,
+        ids: &[MembershipId],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut people = Vec::new();
+        for id in ids {
+            let Some(row) = ledger::get(tx, *id)? else { continue };
+            if self.overdue_by(&row, host.portal.is_none(), now + TOGETHER).is_some() {
+                let row = Membership { overdue_told: true, ..row };
+                ledger::put(tx, &row)?;
+                people.push(row);
+            }
+        }
+        self.tell_overdue(tx, host, &people, now)
+    }
+
     fn tell_overdue(
         &self,
         tx: &Tx<'_>,
@@ -169,7 +217,7 @@ impl Engine {
             return Ok(());
         }
         let hours = self.inner.settings.timing.overdue_after.as_secs() / 3600;
-        let mut body = format!("For more than {hours} hours:\n");
+        let mut body = format!("For {hours} hours by now, or within the next hour:\n");
         for row in people.iter().take(NAMED_MAX) {
             let what = match row.state {
                 State::Wanted => "is to be added in CRM Plus (Admin panel, Users)",

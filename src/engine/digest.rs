@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::{Engine, Host, remedy};
 use crate::domain::{State, Timestamp};
+use crate::logic::channels::remedy as channel_remedy;
 use crate::logic::digest::{Digest, Part, conflict};
 use crate::store::digest::{self as rows, Line};
 use crate::store::outbox::Cause;
@@ -49,7 +50,7 @@ impl Engine {
             .map(|line| format!("{}: {}", person(&line), remedy(&line.about)));
         let guests = rows::parked_guests(tx, id)?.into_iter().map(|line| {
             let Line { name: channel, email, about } = line;
-            format!("{email} in #{channel}: {}", remedy(&about))
+            format!("{email} in #{channel}: {}", channel_remedy(&about))
         });
         let conflicts = rows::conflicts(tx, id)?;
         Ok(Digest {

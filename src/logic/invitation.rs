@@ -27,7 +27,7 @@ pub enum Due {
 /// What falls due next, and when. `observe` says that somebody else adds people, so that waiting
 /// for them can take too long as well.
 pub fn next(row: &Membership, timing: &Timing, observe: bool) -> Option<(Timestamp, Due)> {
-    let overdue = (!row.overdue_told).then(|| (row.since + timing.overdue_after, Due::Overdue));
+    let overdue = overdue_at(row, timing, observe).map(|at| (at, Due::Overdue));
     match row.state {
         State::Wanted if observe => overdue,
         State::Invited if row.is_owned() => {
@@ -38,6 +38,20 @@ pub fn next(row: &Membership, timing: &Timing, observe: bool) -> Option<(Timesta
         }
         _ => None,
     }
+}
+
+/// When the state lasts too long, if the administrators are to be told of that and were not yet.
+pub fn overdue_at(row: &Membership, timing: &Timing, observe: bool) -> Option<Timestamp> {
+    let at = row.since + timing.overdue_after;
+    let comes = match row.state {
+        State::Wanted => observe,
+        // What runs out before that is over.
+        State::Invited => {
+            row.is_owned() && row.invited_at.is_some_and(|sent| at < sent + timing.expire_after)
+        }
+        _ => false,
+    };
+    (comes && !row.overdue_told).then_some(at)
 }
 
 fn reminder(row: &Membership, invited_at: Timestamp, timing: &Timing) -> Option<(Timestamp, Due)> {
@@ -92,7 +106,7 @@ mod tests {
     use chrono_tz::Europe;
     use proptest::prelude::*;
 
-    use super::{Due, after_quiet, latest_reminder, next};
+    use super::{Due, after_quiet, latest_reminder, next, overdue_at};
     use crate::domain::membership::{Membership, Origin, State};
     use crate::domain::policy::Timing;
     use crate::domain::{CrmUserId, Email, MembershipId, OrgId, Timestamp};
@@ -178,6 +192,20 @@ mod tests {
         let later = at("2026-11-29T00:00:00Z");
         assert_eq!(latest_reminder(&row, &timing(), later), Some(2));
         assert_eq!(latest_reminder(&Membership { reminded: 2, ..row }, &timing(), later), None);
+    }
+
+    #[test]
+    fn what_lasts_too_long_is_told_once_and_not_of_what_runs_out_before() {
+        let row = Membership { overdue_told: false, ..invited() };
+        let due = Some(at("2026-11-25T09:00:00Z"));
+        assert_eq!(overdue_at(&row, &timing(), false), due);
+        assert_eq!(overdue_at(&invited(), &timing(), false), None);
+        let short = Timing { expire_after: DAY, ..timing() };
+        assert_eq!(overdue_at(&row, &short, false), None);
+        // Where the portal adds people at once, nobody waits for anybody.
+        let wanted = Membership { state: State::Wanted, ..row };
+        assert_eq!(overdue_at(&wanted, &timing(), false), None);
+        assert_eq!(overdue_at(&wanted, &timing(), true), due);
     }
 
     proptest! {

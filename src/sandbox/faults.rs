@@ -18,6 +18,9 @@ pub(super) struct Rule {
     call: String,
     #[serde(default)]
     organization: Option<String>,
+    /// Whom or what the call has to be about, as in the journal; absent means anybody.
+    #[serde(default)]
+    subject: Option<String>,
     /// Matching calls that pass unharmed first.
     #[serde(default)]
     skip: u32,
@@ -154,12 +157,19 @@ impl Faults {
     }
 
     /// The fault that this call meets, if any; counts it.
-    pub(super) fn take(&mut self, call: &str, organization: Option<&str>) -> Option<Fault> {
+    pub(super) fn take(
+        &mut self,
+        call: &str,
+        organization: Option<&str>,
+        subject: Option<&str>,
+    ) -> Option<Fault> {
         let mut hit = None;
         for (index, rule) in self.rules.iter_mut().enumerate() {
             let call_matches = rule.call == call || (rule.call == "*" && call != SMTP);
-            let whose = rule.organization.as_deref();
-            if !call_matches || (whose.is_some() && whose != organization) {
+            let fits = |wanted: Option<&str>, found| wanted.is_none() || wanted == found;
+            let about = fits(rule.organization.as_deref(), organization)
+                && fits(rule.subject.as_deref(), subject);
+            if !call_matches || !about {
                 continue;
             }
             if rule.skip > 0 {
@@ -202,10 +212,21 @@ mod tests {
                 r#"{"call":"portal","organization":"acme","skip":1,"fault":{"kind":"drop"}}"#,
             ))
             .unwrap();
-        assert_eq!(faults.take("portal", Some("birch")), None);
-        assert_eq!(faults.take("portal", Some("acme")), None);
-        assert_eq!(faults.take("portal", Some("acme")), Some(Fault::Drop {}));
-        assert_eq!(faults.take("portal", Some("acme")), None);
+        assert_eq!(faults.take("portal", Some("birch"), None), None);
+        assert_eq!(faults.take("portal", Some("acme"), None), None);
+        assert_eq!(faults.take("portal", Some("acme"), None), Some(Fault::Drop {}));
+        assert_eq!(faults.take("portal", Some("acme"), None), None);
+    }
+
+    #[test]
+    fn a_rule_may_be_about_one_person() {
+        let mut faults = Faults::default();
+        let about =
+            r#"{"call":"cliq.users.get","subject":"7","times":null,"fault":{"kind":"drop"}}"#;
+        faults.add(rule(about)).unwrap();
+        let mut take = |subject| faults.take("cliq.users.get", Some("acme"), subject);
+        assert_eq!((take(Some("8")), take(None)), (None, None));
+        assert_eq!(take(Some("7")), Some(Fault::Drop {}));
     }
 
     #[test]

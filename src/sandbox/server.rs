@@ -155,7 +155,8 @@ impl Served<'_> {
         if let Some(outcome) = refusal.or_else(|| throttled(state)) {
             return Admission::Answered(self.record(state, organization, outcome, now));
         }
-        let fault = state.faults.take(call.as_str(), organization.as_deref());
+        let about = self.subject.as_deref();
+        let fault = state.faults.take(call.as_str(), organization.as_deref(), about);
         let Some(fault) = fault else {
             return Admission::Go { organization, fault: None, hold: None };
         };

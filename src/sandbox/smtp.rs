@@ -90,7 +90,7 @@ impl Session {
         let Some(sender) = address(line, "FROM") else {
             return self.say("501 5.5.4 MAIL FROM:<address>").await;
         };
-        let fault = self.shared.lock().faults.take(SMTP, None);
+        let fault = self.shared.lock().faults.take(SMTP, None, None);
         *transaction = Transaction { sender: Some(sender), recipients: Vec::new(), fault };
         self.say("250 2.1.0 OK").await
     }

@@ -169,14 +169,21 @@ pub fn refuse_calls(
     Ok(())
 }
 
-/// Lets channels whose calls were refused until `before` be tried again.
-pub fn try_again(tx: &Tx<'_>, organization: &OrgId, before: Timestamp) -> Result<(), StoreError> {
+/// Lets channels whose calls were refused until `before` be tried again. So are those whose refusal is
+/// ahead of `now`: it was noted before the clock was set back.
+pub fn try_again(
+    tx: &Tx<'_>,
+    organization: &OrgId,
+    before: Timestamp,
+    now: Timestamp,
+) -> Result<(), StoreError> {
     tx.sql()
         .prepare_cached(
             "UPDATE channels SET refused = NULL
-             WHERE organization = ?1 AND refused IS NOT NULL AND refused_at <= ?2",
+             WHERE organization = ?1 AND refused IS NOT NULL
+               AND (refused_at <= ?2 OR refused_at > ?3)",
         )?
-        .execute(params![organization.as_str(), before.millis()])?;
+        .execute(params![organization.as_str(), before.millis(), now.millis()])?;
     Ok(())
 }
 

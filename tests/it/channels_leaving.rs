@@ -5,32 +5,12 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::support::channels::{BO, DAY, EVE, EXT, PEOPLE, one_channel};
+use super::support::channels::{BO, DAY, EVE, EXT, PARTNERS, PEOPLE, one_channel, partners};
 use super::support::harness::rows;
 use super::support::people::{address, crowd};
 use super::support::{Bridge, Setup};
 
-const PARTNERS: &str = "channels = [{ channel = \"ext\", when = { profile = [\"Partner\"] } }]";
 const ADMIN: &str = "admin@acme.example";
-
-fn partners() -> Setup {
-    Setup::demo().world("acme", EXT).people(PEOPLE).with("acme", PARTNERS)
-}
-
-/// Adds a partner, and lets them into the channel; answers the CRM id.
-async fn joined(bridge: &Bridge, email: &str) -> String {
-    let id = bridge.add_with("acme", json!({ "email": email, "profile": "Partner" })).await;
-    bridge.announce("acme", &id).await;
-    bridge.settle().await;
-    bridge.channel_act("ext", "accept", email).await;
-    bridge.run("acme").await;
-    assert_eq!(bridge.guest(email, "ext").await["state"], "joined");
-    id
-}
-
-async fn change(bridge: &Bridge, id: &str, body: Value) {
-    bridge.patch(&format!("/organizations/acme/crm-users/{id}"), &body).await;
-}
 
 /// Two channels of one organization, each for another profile.
 const CROSSING: &str = "channels = [{ channel = \"ext\", when = { profile = [\"Partner\"] } }, \
@@ -45,9 +25,9 @@ const TWO_CHANNELS: &str = r#"channels = [
 async fn i29_two_mappings_of_one_organization_do_not_fight_over_a_profile_that_flips() {
     let setup = Setup::demo().world("acme", TWO_CHANNELS).people(PEOPLE).with("acme", CROSSING);
     let bridge = setup.start().await;
-    let eve = joined(&bridge, EVE).await;
+    let eve = bridge.partner_in(EVE).await;
     // Dan stands in `two` by a guest's hand; the bridge's mapping of him is `ext`.
-    let dan = joined(&bridge, "dan@oak.example").await;
+    let dan = bridge.partner_in("dan@oak.example").await;
     let gus = json!({ "email": "gus@oak.example", "profile": "Standard" });
     let gus = bridge.add_with("acme", gus).await;
     bridge.announce("acme", &gus).await;
@@ -57,7 +37,7 @@ async fn i29_two_mappings_of_one_organization_do_not_fight_over_a_profile_that_f
     bridge.act("/organizations/acme/channels/two/guest-add", &add).await;
     bridge.run("acme").await;
     for (round, profile) in ["Standard", "Partner", "Standard", "Partner"].into_iter().enumerate() {
-        change(&bridge, &eve, json!({ "profile": profile })).await;
+        bridge.acme_crm(&eve, json!({ "profile": profile })).await;
         bridge.announce("acme", &eve).await;
         bridge.settle().await;
         let (meant, other) = if profile == "Partner" { ("ext", "two") } else { ("two", "ext") };
@@ -76,7 +56,7 @@ async fn i29_two_mappings_of_one_organization_do_not_fight_over_a_profile_that_f
         assert_eq!((&plan["actions"], &plan["held"]), (&json!([]), &json!([])), "{plan}");
     }
     // What is not this mapping's own is no mapping's to take.
-    change(&bridge, &dan, json!({ "profile": "Nobody" })).await;
+    bridge.acme_crm(&dan, json!({ "profile": "Nobody" })).await;
     bridge.run("acme").await;
     assert!(!bridge.members("ext").await.contains(&"dan@oak.example".to_owned()));
     assert!(bridge.members("two").await.contains(&"dan@oak.example".to_owned()));
@@ -86,15 +66,15 @@ async fn i29_two_mappings_of_one_organization_do_not_fight_over_a_profile_that_f
 #[tokio::test]
 async fn who_is_not_meant_any_more_is_taken_out_once() {
     let bridge = partners().start().await;
-    let eve = joined(&bridge, EVE).await;
-    change(&bridge, &eve, json!({ "profile": "Standard" })).await;
+    let eve = bridge.partner_in(EVE).await;
+    bridge.acme_crm(&eve, json!({ "profile": "Standard" })).await;
     bridge.announce("acme", &eve).await;
     bridge.settle().await;
     assert_eq!(bridge.members("ext").await, [ADMIN]);
     assert_eq!(bridge.guest(EVE, "ext").await["state"], "removed");
     assert_eq!(bridge.membership("acme", EVE).await["state"], "invited", "the membership stays");
     // Meant again: not at once, but once after a day.
-    change(&bridge, &eve, json!({ "profile": "Partner" })).await;
+    bridge.acme_crm(&eve, json!({ "profile": "Partner" })).await;
     for _ in 0..3 {
         bridge.run("acme").await;
     }
@@ -111,11 +91,11 @@ async fn who_is_not_meant_any_more_is_taken_out_once() {
 #[tokio::test]
 async fn an_operators_resync_of_the_person_is_one_new_invitation() {
     let bridge = partners().start().await;
-    let eve = joined(&bridge, EVE).await;
-    change(&bridge, &eve, json!({ "profile": "Standard" })).await;
+    let eve = bridge.partner_in(EVE).await;
+    bridge.acme_crm(&eve, json!({ "profile": "Standard" })).await;
     bridge.run("acme").await;
     assert_eq!(bridge.members("ext").await, [ADMIN]);
-    change(&bridge, &eve, json!({ "profile": "Partner" })).await;
+    bridge.acme_crm(&eve, json!({ "profile": "Partner" })).await;
     for _ in 0..3 {
         bridge.resync(json!({ "organization": "acme", "user": EVE })).await;
         bridge.settle().await;
@@ -132,9 +112,9 @@ async fn r57_whom_another_hand_brought_back_is_not_taken_out_again() {
     const DAN: &str = "dan@oak.example";
     let bridge =
         Setup::demo().world("acme", OPEN).people(PEOPLE).with("acme", PARTNERS).start().await;
-    joined(&bridge, DAN).await;
-    let eve = joined(&bridge, EVE).await;
-    change(&bridge, &eve, json!({ "profile": "Standard" })).await;
+    bridge.partner_in(DAN).await;
+    let eve = bridge.partner_in(EVE).await;
+    bridge.acme_crm(&eve, json!({ "profile": "Standard" })).await;
     bridge.run("acme").await;
     assert_eq!(bridge.members("ext").await, [ADMIN, DAN]);
     let add = json!({ "by": DAN, "email": EVE, "context": "home" });
@@ -150,10 +130,10 @@ async fn r57_whom_another_hand_brought_back_is_not_taken_out_again() {
 #[tokio::test]
 async fn an_operators_resend_is_one_new_invitation() {
     let bridge = partners().start().await;
-    let eve = joined(&bridge, EVE).await;
-    change(&bridge, &eve, json!({ "profile": "Standard" })).await;
+    let eve = bridge.partner_in(EVE).await;
+    bridge.acme_crm(&eve, json!({ "profile": "Standard" })).await;
     bridge.run("acme").await;
-    change(&bridge, &eve, json!({ "profile": "Partner" })).await;
+    bridge.acme_crm(&eve, json!({ "profile": "Partner" })).await;
     bridge.run("acme").await;
     let id = bridge.membership("acme", EVE).await["id"].as_str().unwrap().to_owned();
     let done = bridge.admin_post(&format!("/memberships/{id}/resend"), &json!({})).await;
@@ -181,7 +161,7 @@ async fn who_was_in_by_others_hand_is_never_taken_out() {
     bridge.run("acme").await;
     assert_eq!(bridge.guest(EVE, "ext").await["state"], "joined");
     assert_eq!(bridge.channel_mails(EVE).await, 0);
-    change(&bridge, &eve, json!({ "profile": "Standard" })).await;
+    bridge.acme_crm(&eve, json!({ "profile": "Standard" })).await;
     for _ in 0..3 {
         bridge.run("acme").await;
     }
@@ -197,7 +177,7 @@ async fn an_open_invitation_is_cancelled_by_the_address_that_was_invited() {
     bridge.announce("acme", &bo).await;
     bridge.settle().await;
     assert_eq!(bridge.invited("ext").await, [BO]);
-    change(&bridge, &bo, json!({ "profile": "Standard" })).await;
+    bridge.acme_crm(&bo, json!({ "profile": "Standard" })).await;
     bridge.run("acme").await;
     assert_eq!(bridge.invited("ext").await, [""; 0]);
     assert_eq!(bridge.guest(BO, "ext").await["state"], "removed");
@@ -212,7 +192,7 @@ async fn g17_who_joins_after_a_cancellation_that_cliq_refused_is_taken_out() {
     bridge.settle().await;
     let refused = json!({ "kind": "status", "status": 400, "body": { "code": "no_such_member", "message": "m" } });
     bridge.fault("cliq.members.remove", json!({ "times": 1 }), refused).await;
-    change(&bridge, &eve, json!({ "profile": "Standard" })).await;
+    bridge.acme_crm(&eve, json!({ "profile": "Standard" })).await;
     bridge.run("acme").await;
     assert_eq!(bridge.guest(EVE, "ext").await["state"], "removed", "a tombstone");
     bridge.channel_act("ext", "accept", EVE).await;
@@ -225,8 +205,8 @@ async fn g17_who_joins_after_a_cancellation_that_cliq_refused_is_taken_out() {
 async fn r29_who_shows_as_internal_or_unknown_at_the_moment_of_the_write_is_left_alone() {
     for (organization, class) in [("631836344", "internal"), ("", "unknown")] {
         let bridge = partners().start().await;
-        let eve = joined(&bridge, EVE).await;
-        change(&bridge, &eve, json!({ "profile": "Standard" })).await;
+        let eve = bridge.partner_in(EVE).await;
+        bridge.acme_crm(&eve, json!({ "profile": "Standard" })).await;
         let row = json!({ "data": { "id": "163315702", "zuid": "163315702", "email_id": EVE,
             "organization_id": organization } });
         // The first read is the run's own look; the second comes right before the call.
@@ -266,7 +246,7 @@ async fn the_guard_holds_channel_removals_as_a_whole() {
         .map(|row| row["id"].as_str().unwrap().to_owned())
         .collect();
     for id in &ids[..6] {
-        change(&bridge, id, json!({ "profile": "Standard" })).await;
+        bridge.acme_crm(id, json!({ "profile": "Standard" })).await;
     }
     let run = bridge.run("acme").await;
     let view = bridge.admin(&format!("/runs/{run}")).await.body;
@@ -276,7 +256,7 @@ async fn the_guard_holds_channel_removals_as_a_whole() {
 
     // Back to two of twenty: within the guard.
     for id in &ids[2..6] {
-        change(&bridge, id, json!({ "profile": "Partner" })).await;
+        bridge.acme_crm(id, json!({ "profile": "Partner" })).await;
     }
     bridge.run("acme").await;
     assert_eq!(bridge.members("ext").await.len(), 19);
@@ -287,10 +267,10 @@ async fn the_guard_holds_channel_removals_as_a_whole() {
 #[tokio::test]
 async fn g16_deactivated_is_restricted_and_keeps_the_channel() {
     let bridge = partners().start().await;
-    let eve = joined(&bridge, EVE).await;
+    let eve = bridge.partner_in(EVE).await;
     bridge.act(&format!("/organizations/acme/members/{EVE}/accept"), &Value::Null).await;
     bridge.run("acme").await;
-    change(&bridge, &eve, json!({ "status": "inactive" })).await;
+    bridge.acme_crm(&eve, json!({ "status": "inactive" })).await;
     bridge.announce("acme", &eve).await;
     bridge.settle().await;
     for _ in 0..3 {
@@ -298,7 +278,7 @@ async fn g16_deactivated_is_restricted_and_keeps_the_channel() {
     }
     assert_eq!(bridge.members("ext").await, [ADMIN, EVE]);
     assert_eq!(bridge.cliq_row("acme", EVE).await.unwrap()["status"], "inactive");
-    change(&bridge, &eve, json!({ "status": "active" })).await;
+    bridge.acme_crm(&eve, json!({ "status": "active" })).await;
     bridge.announce("acme", &eve).await;
     bridge.settle().await;
     bridge.run("acme").await;
@@ -392,7 +372,7 @@ async fn the_guard_counts_everybody_whom_we_invited_as_ours() {
     let bridge = crowded(20).start().await;
     let ids = present_crowd(&bridge, 20).await;
     for id in &ids[..2] {
-        change(&bridge, id, json!({ "profile": "Standard" })).await;
+        bridge.acme_crm(id, json!({ "profile": "Standard" })).await;
     }
     bridge.run("acme").await;
     assert_eq!(bridge.members("ext").await.len(), 19, "two of twenty");
@@ -428,11 +408,11 @@ async fn explained(bridge: &Bridge, organization: &str, email: &str) -> String {
 #[tokio::test]
 async fn r16_a_downgrade_on_a_paid_plan_takes_nobody_out_and_goes_on_inviting() {
     let bridge = partners().start().await;
-    let eve = joined(&bridge, EVE).await;
+    let eve = bridge.partner_in(EVE).await;
     bridge.paid_type("acme", "free").await;
     bridge.plan_event("acme", "plan.downgraded").await;
     bridge.add_with("acme", json!({ "email": BO, "profile": "Partner" })).await;
-    change(&bridge, &eve, json!({ "profile": "Standard" })).await;
+    bridge.acme_crm(&eve, json!({ "profile": "Standard" })).await;
     for _ in 0..3 {
         bridge.run("acme").await;
     }
@@ -457,10 +437,10 @@ async fn r16_a_downgrade_on_a_paid_plan_takes_nobody_out_and_goes_on_inviting() 
 #[tokio::test]
 async fn nobody_is_taken_out_of_a_channel_that_cliq_does_not_show() {
     let bridge = partners().start().await;
-    let eve = joined(&bridge, EVE).await;
+    let eve = bridge.partner_in(EVE).await;
     bridge.channel_patch("ext", json!({ "admin_role": "none" })).await;
     bridge.run("acme").await;
-    change(&bridge, &eve, json!({ "profile": "Standard" })).await;
+    bridge.acme_crm(&eve, json!({ "profile": "Standard" })).await;
     for _ in 0..3 {
         bridge.run("acme").await;
     }

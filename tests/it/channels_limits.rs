@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::support::Setup;
 use super::support::channels::{BO, EVE, EXT, PEOPLE, mapped, one_channel};
 use super::support::harness::rows;
+use super::support::{Bridge, Setup};
 
 /// Why the person waits.
 fn cause(guest: &Value) -> &str {
@@ -215,8 +215,8 @@ async fn z19_more_external_channels_than_licences_allow_are_not_written_to() {
     bridge.finish().await;
 }
 
-#[tokio::test]
-async fn z19_a_channel_takes_as_many_as_fit_and_the_rest_when_there_is_room() {
+/// A channel with 499 people in it, and Eve and Bo who are meant for it.
+async fn nearly_full() -> Bridge {
     let (mut members, mut people) = (String::new(), String::from(PEOPLE));
     for number in 0..498 {
         let email = format!("q{number}@crowd.example");
@@ -237,12 +237,30 @@ async fn z19_a_channel_takes_as_many_as_fit_and_the_rest_when_there_is_room() {
         .world("acme", world.leak())
         .people(people.leak())
         .with("acme", &mapped(&["ext"]))
+        .with("schedule", "digest = \"0 0 9 * * *\"\ntime_zone = \"UTC\"")
         .start()
         .await;
     for email in [EVE, BO] {
         bridge.added("acme", email).await;
     }
     bridge.settle().await;
+    bridge
+}
+
+#[tokio::test]
+async fn z19_the_digest_says_what_can_be_done_about_a_full_channel() {
+    let bridge = nearly_full().await;
+    bridge.live_for(Duration::from_mins(90)).await;
+    let mails = bridge.mails("it@bridge.example").await;
+    let digest = mails.iter().find(|mail| mail.subject().contains("Digest of Acme")).unwrap();
+    let text = digest.text();
+    assert!(text.contains("channel_full: an external channel holds 500 people"), "{text}");
+    bridge.finish_with_leftovers("the schedule runs on").await;
+}
+
+#[tokio::test]
+async fn z19_a_channel_takes_as_many_as_fit_and_the_rest_when_there_is_room() {
+    let bridge = nearly_full().await;
     // 499 are in; one more fits, and the first membership is the one.
     assert_eq!(bridge.invited("ext").await, [EVE]);
     assert!(cause(&bridge.guest(BO, "ext").await).starts_with("channel_full"));

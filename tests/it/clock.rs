@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::support::harness::rows;
+use super::support::people::population;
 use super::support::{Bridge, Setup};
 
 const BO: &str = "bo@partner.example";
@@ -129,6 +130,32 @@ async fn what_lasts_too_long_is_one_notice_for_all_and_once() {
     let [one] = overdue.as_slice() else { panic!("{notices:?}") };
     assert!(one.subject().contains("2 of birch"), "{}", one.subject());
     bridge.finish().await;
+}
+
+#[tokio::test]
+async fn what_lasts_too_long_of_hundreds_is_a_few_notices_with_everybody_named_or_counted_once() {
+    let bridge = Setup::demo().people(population("birch", 0, 300, None).leak()).start().await;
+    bridge.run_over("birch").await;
+    let adds = bridge.journal().await.times("birch", "portal");
+    let spread = adds[adds.len() - 1].since(adds[0]);
+    assert!(spread > Duration::from_mins(4), "one after another: {spread:?}");
+    bridge.wait_for(DAY * 2).await;
+    let mails = bridge.mails("it@bridge.example").await;
+    let overdue: Vec<_> = mails.iter().filter(|mail| mail.subject().contains(" wait ")).collect();
+    assert!((1..=3).contains(&overdue.len()), "{}", overdue.len());
+    let (mut named, mut more) = (Vec::new(), 0);
+    for line in overdue.iter().flat_map(|mail| mail.text().lines()) {
+        if line.contains(" is invited and has not joined") {
+            named.push(line.to_owned());
+        } else if let Some(rest) = line.strip_prefix("and ") {
+            more += rest.trim_end_matches(" more").parse::<usize>().unwrap();
+        }
+    }
+    assert_eq!(named.len() + more, 300);
+    named.sort();
+    named.dedup();
+    assert!(named.len() + more == 300 && named.len() <= 60, "{named:?}");
+    bridge.finish_with_leftovers("they are still invited").await;
 }
 
 #[tokio::test]

@@ -7,7 +7,9 @@ use cliqbridge::domain::OrgId;
 use cliqbridge::engine::Desk;
 use serde_json::{Value, json};
 
-use super::support::{Bridge, Setup};
+use super::support::Setup;
+use super::support::channels::{EVE, EXT, mapped, one_channel};
+use super::support::people::crowd;
 
 const BO: &str = "bo@partner.example";
 const HOUR: Duration = Duration::from_hours(1);
@@ -16,22 +18,13 @@ const DAY: Duration = Duration::from_hours(24);
 /// The longest time between two probes of a quarantined organization, and a little.
 const PROBE: Duration = Duration::from_mins(16);
 
-async fn fault(bridge: &Bridge, call: &str, status: u16) {
-    let more = json!({ "organization": "birch", "times": null });
-    bridge.fault(call, more, json!({ "kind": "status", "status": status })).await;
-}
-
-async fn quarantine(bridge: &Bridge) -> Value {
-    bridge.organization("birch").await["quarantine"].clone()
-}
-
 #[tokio::test]
 async fn g12_a_quarantine_is_probed_as_soon_as_ever_after_the_clock_was_set_back() {
     let bridge = Setup::demo().start().await;
     bridge.patch("/organizations/birch", &json!({ "refresh_token_valid": false })).await;
     bridge.added("birch", BO).await;
     bridge.settle_for(HOUR * 2).await;
-    assert!(quarantine(&bridge).await["cause"].is_string());
+    assert!(bridge.quarantine().await["cause"].is_string());
     bridge.clock.set_back(DAY);
     bridge.settle_for(HOUR).await;
     let asked = bridge.journal().await.calls("birch", "oauth.token");
@@ -40,7 +33,7 @@ async fn g12_a_quarantine_is_probed_as_soon_as_ever_after_the_clock_was_set_back
     assert!((6..=20).contains(&often), "less and less, and every quarter of an hour: {often}");
     bridge.patch("/organizations/birch", &json!({ "refresh_token_valid": true })).await;
     bridge.settle_for(PROBE).await;
-    assert_eq!(quarantine(&bridge).await, Value::Null);
+    assert_eq!(bridge.quarantine().await, Value::Null);
     assert_eq!(bridge.membership("birch", BO).await["state"], "invited");
     bridge.settle().await;
     bridge.finish().await;
@@ -50,16 +43,16 @@ async fn g12_a_quarantine_is_probed_as_soon_as_ever_after_the_clock_was_set_back
 async fn g12_an_outage_is_one_though_it_began_before_the_clock_was_set_back() {
     let bridge = Setup::demo().start().await;
     let bo = bridge.joined(&[BO]).await.remove(0);
-    fault(&bridge, "crm.users.get", 503).await;
-    fault(&bridge, "crm.users.list", 503).await;
+    bridge.answers("crm.users.get", 503).await;
+    bridge.answers("crm.users.list", 503).await;
     bridge.say("user.updated", &bo).await;
     bridge.settle_for(Duration::from_mins(5)).await;
     bridge.clock.set_back(HOUR * 6);
     bridge.settle_for(Duration::from_mins(45)).await;
-    assert!(quarantine(&bridge).await["cause"].is_string(), "failing for long enough");
+    assert!(bridge.quarantine().await["cause"].is_string(), "failing for long enough");
     bridge.clear_faults().await;
     bridge.settle_for(PROBE).await;
-    assert_eq!(quarantine(&bridge).await, Value::Null);
+    assert_eq!(bridge.quarantine().await, Value::Null);
     bridge.finish().await;
 }
 
@@ -67,7 +60,7 @@ async fn g12_an_outage_is_one_though_it_began_before_the_clock_was_set_back() {
 async fn a_webhook_is_served_at_once_after_the_clock_was_set_back() {
     let bridge = Setup::demo().start().await;
     // The one has just come; the other backs off.
-    fault(&bridge, "crm.users.get", 503).await;
+    bridge.answers("crm.users.get", 503).await;
     bridge.added("birch", BO).await;
     bridge.settle_for(Duration::from_mins(3)).await;
     bridge.added("birch", "eve@partner.example").await;
@@ -84,7 +77,7 @@ async fn a_webhook_is_served_at_once_after_the_clock_was_set_back() {
 #[tokio::test]
 async fn what_was_to_be_tried_again_is_not_put_off_by_the_month_that_the_clock_was_ahead() {
     let bridge = Setup::demo().start().await;
-    fault(&bridge, "portal", 503).await;
+    bridge.answers("portal", 503).await;
     bridge.added("birch", BO).await;
     bridge.settle_for(Duration::from_mins(30)).await;
     bridge.clear_faults().await;
@@ -185,7 +178,7 @@ async fn schedules_go_on_after_the_clock_was_set_back() {
 async fn i15_the_alarm_comes_though_the_clock_was_set_back() {
     let bridge = Setup::demo().start().await;
     bridge.live_for(HOUR).await;
-    fault(&bridge, "crm.users.list", 500).await;
+    bridge.answers("crm.users.list", 500).await;
     bridge.clock.set_back(DAY);
     bridge.live_for(Duration::from_mins(50)).await;
     assert_eq!(bridge.notices("No good run of birch").await, 0, "not yet");
@@ -210,4 +203,41 @@ async fn i15_nothing_is_negative_while_the_clock_is_behind_the_last_good_run() {
         bridge.step(&Desk::Clock(OrgId::new("birch"))).await;
     }
     bridge.finish().await;
+}
+
+#[tokio::test]
+async fn a_channel_that_refused_everybody_is_tried_again_after_the_clock_was_set_back() {
+    let bridge = Setup::demo()
+        .world("acme", EXT)
+        .people(crowd("acme", 3, "free"))
+        .with("acme", &mapped(&["ext"]))
+        .start()
+        .await;
+    let refusal = json!({ "code": "member_add_failed", "message": "m" });
+    let fault = json!({ "kind": "status", "status": 400, "body": refusal });
+    bridge.fault("cliq.members.add", json!({ "times": null }), fault).await;
+    bridge.run("acme").await;
+    assert!(bridge.channel_view("acme", "ext").await["problem"].is_string());
+    bridge.clear_faults().await;
+    bridge.clock.set_back(DAY * 30);
+    bridge.live_for(HOUR * 2).await;
+    assert_eq!(bridge.invited("ext").await.len(), 3);
+    assert_eq!(bridge.channel_view("acme", "ext").await["problem"], Value::Null);
+    bridge.finish_with_leftovers("the schedule runs on").await;
+}
+
+#[tokio::test]
+async fn a_channel_that_was_archived_is_looked_at_again_after_the_clock_was_set_back() {
+    let bridge = one_channel().start().await;
+    bridge.channel_patch("ext", json!({ "status": "archived" })).await;
+    bridge.added("acme", EVE).await;
+    bridge.settle().await;
+    bridge.run("acme").await;
+    assert!(bridge.channel_view("acme", "ext").await["problem"].is_string());
+    bridge.clock.set_back(DAY * 30);
+    bridge.channel_patch("ext", json!({ "status": "created" })).await;
+    bridge.live_for(HOUR * 2).await;
+    assert_eq!(bridge.channel_view("acme", "ext").await["problem"], Value::Null);
+    assert_eq!(bridge.invited("ext").await, [EVE]);
+    bridge.finish_with_leftovers("the schedule runs on").await;
 }

@@ -13,19 +13,10 @@ const ADA: &str = "ada@acme.example";
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
 
-async fn fault(bridge: &Bridge, call: &str, status: u16) {
-    let more = json!({ "organization": "birch", "times": null });
-    bridge.fault(call, more, json!({ "kind": "status", "status": status })).await;
-}
-
-async fn quarantine(bridge: &Bridge) -> Value {
-    bridge.organization("birch").await["quarantine"].clone()
-}
-
 /// Birch is frozen: said once, its hints wait without failing, Acme goes on; and the next good read
 /// lets everything go.
 async fn frozen_and_released(bridge: Bridge, what: &str) {
-    assert!(quarantine(&bridge).await["cause"].is_string(), "{what}");
+    assert!(bridge.quarantine().await["cause"].is_string(), "{what}");
     assert_eq!(bridge.organization("acme").await["quarantine"], Value::Null, "{what}");
     let before = bridge.journal().await.effects().len();
     for round in 0..3 {
@@ -39,7 +30,7 @@ async fn frozen_and_released(bridge: Bridge, what: &str) {
     assert_eq!(told, 1, "{what}: said once");
     bridge.clear_faults().await;
     bridge.run_over("birch").await;
-    assert_eq!(quarantine(&bridge).await, Value::Null, "{what}");
+    assert_eq!(bridge.quarantine().await, Value::Null, "{what}");
     bridge.settle().await;
     bridge.finish().await;
 }
@@ -50,7 +41,7 @@ async fn g12_a_refused_listing_freezes_its_organization_and_no_other() {
         for status in [401, 403, 404] {
             let bridge = Setup::demo().start().await;
             bridge.joined(&[BO]).await;
-            fault(&bridge, call, status).await;
+            bridge.answers(call, status).await;
             bridge.resync(json!({ "organization": "birch" })).await;
             bridge.settle_for(Duration::from_mins(1)).await;
             frozen_and_released(bridge, &format!("{status} of {call}")).await;
@@ -70,16 +61,16 @@ async fn g12_a_refused_organization_freezes_it() {
         let bridge = Setup::demo().start().await;
         bridge.joined(&[BO]).await;
         for call in calls {
-            fault(&bridge, call, status).await;
+            bridge.answers(call, status).await;
         }
         let answer = bridge.admin_post("/organizations/birch/poll-plan", &Value::Null).await;
         assert_ne!(answer.status, 200, "{answer:?}");
         bridge.settle().await;
-        let cause = quarantine(&bridge).await;
+        let cause = bridge.quarantine().await;
         assert!(cause["cause"].as_str().unwrap().contains("/crm/v8/"), "{status}: {cause}");
         bridge.clear_faults().await;
         bridge.run_over("birch").await;
-        assert_eq!(quarantine(&bridge).await, Value::Null);
+        assert_eq!(bridge.quarantine().await, Value::Null);
         assert_eq!(bridge.journal().await.effects().len(), 2, "the add and its letter");
         bridge.finish().await;
     }
@@ -89,10 +80,10 @@ async fn g12_a_refused_organization_freezes_it() {
 async fn g12_an_empty_roster_freezes_and_removes_nobody() {
     let bridge = Setup::demo().start().await;
     bridge.joined(&[BO]).await;
-    fault(&bridge, "crm.users.list", 204).await;
+    bridge.answers("crm.users.list", 204).await;
     bridge.resync(json!({ "organization": "birch" })).await;
     bridge.settle_for(Duration::from_mins(1)).await;
-    let cause = quarantine(&bridge).await;
+    let cause = bridge.quarantine().await;
     assert!(cause["cause"].as_str().unwrap().contains("no user at all"), "{cause}");
     frozen_and_released(bridge, "an empty roster").await;
 }
@@ -101,11 +92,11 @@ async fn g12_an_empty_roster_freezes_and_removes_nobody() {
 async fn g12_reads_that_go_on_failing_freeze_after_a_while() {
     let bridge = Setup::demo().start().await;
     let bo = bridge.joined(&[BO]).await.remove(0);
-    fault(&bridge, "crm.users.get", 503).await;
-    fault(&bridge, "crm.users.list", 503).await;
+    bridge.answers("crm.users.get", 503).await;
+    bridge.answers("crm.users.list", 503).await;
     bridge.say("user.updated", &bo).await;
     bridge.settle_for(Duration::from_mins(5)).await;
-    assert_eq!(quarantine(&bridge).await, Value::Null, "a hiccup is nobody's business");
+    assert_eq!(bridge.quarantine().await, Value::Null, "a hiccup is nobody's business");
     bridge.settle_for(Duration::from_mins(30)).await;
     let asked = bridge.journal().await.calls("birch", "crm.users.get");
     bridge.settle_for(HOUR * 6).await;
@@ -125,7 +116,7 @@ async fn g12_a_404_of_one_cliq_user_means_not_in_cliq() {
     let journal = bridge.journal().await;
     let asked = journal.0.iter().find(|entry| entry["call"] == "cliq.users.get").unwrap();
     assert_eq!(asked["status"], 404, "{asked}");
-    assert_eq!(quarantine(&bridge).await, Value::Null);
+    assert_eq!(bridge.quarantine().await, Value::Null);
     assert_eq!(journal.portal_writes("add_external"), 1);
     bridge.finish().await;
 }
@@ -158,7 +149,7 @@ async fn g12_a_refused_question_about_one_person_is_that_persons_alone() {
         assert_eq!(bridge.membership("birch", other).await["state"], "invited", "{what}");
         for _ in 0..6 {
             bridge.settle_for(HOUR).await;
-            assert_eq!(quarantine(&bridge).await, Value::Null, "{what}");
+            assert_eq!(bridge.quarantine().await, Value::Null, "{what}");
         }
         assert_eq!(bridge.admin("/status").await.body["queue"]["hints"], 1, "{what}: it waits");
         let asked = bridge.journal().await.calls("birch", call);
@@ -180,13 +171,13 @@ async fn g12_a_refused_question_about_one_person_is_that_persons_alone() {
 async fn g12_credentials_that_are_refused_for_one_person_are_refused_for_all() {
     for (call, person) in [("cliq.users.list", BO), ("cliq.users.get", ADA)] {
         let bridge = Setup::demo().start().await;
-        fault(&bridge, call, 401).await;
+        bridge.answers(call, 401).await;
         bridge.added("birch", person).await;
         bridge.settle_for(Duration::from_mins(1)).await;
-        assert!(quarantine(&bridge).await["cause"].is_string(), "{call}");
+        assert!(bridge.quarantine().await["cause"].is_string(), "{call}");
         bridge.clear_faults().await;
         bridge.settle().await;
-        assert_eq!(quarantine(&bridge).await, Value::Null, "{call}");
+        assert_eq!(bridge.quarantine().await, Value::Null, "{call}");
         bridge.finish().await;
     }
 }
@@ -198,7 +189,7 @@ async fn i15_no_good_run_for_an_hour_is_an_alarm_said_once_for_each_silence() {
     let good = bridge.organization("birch").await;
     assert_eq!((good["last_good_run"].is_string(), &good["no_good_run"]), (true, &json!(false)));
     for silence in 1..=2 {
-        fault(&bridge, "crm.users.list", 500).await;
+        bridge.answers("crm.users.list", 500).await;
         bridge.live_for(Duration::from_mins(40)).await;
         assert_eq!(bridge.notices("No good run").await, silence - 1, "not yet");
         bridge.live_for(DAY).await;
@@ -247,7 +238,7 @@ const NIGHTLY: &str = "reconcile = \"0 0 3 * * *\"\npoll_plan = \"0 0 0 1 1 *\""
 async fn i15_nightly_restarts_do_not_silence_the_alarm_nor_repeat_it() {
     let mut bridge = Setup::demo().with("schedule", NIGHTLY).start().await;
     // There never was a good run: the store knows only since when it knows the organization.
-    fault(&bridge, "crm.users.list", 500).await;
+    bridge.answers("crm.users.list", 500).await;
     for night in 1..=12 {
         bridge.live_for(DAY).await;
         bridge.restart().await;
@@ -266,7 +257,7 @@ async fn i15_a_start_after_a_week_is_given_time_once() {
     let mut bridge = Setup::demo().start().await;
     bridge.live_for(HOUR).await;
     bridge.stop().await;
-    fault(&bridge, "crm.users.list", 500).await;
+    bridge.answers("crm.users.list", 500).await;
     bridge.clock.advance(DAY * 7);
     for start in 1..=4 {
         bridge.start_again().await;

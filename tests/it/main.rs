@@ -17,6 +17,7 @@ mod channels_downgrade;
 mod channels_leaving;
 mod channels_limits;
 mod channels_order;
+mod channels_reads;
 mod channels_refusals;
 mod clock;
 mod clock_set_back;

@@ -2,28 +2,21 @@
 //!
 //! Nothing is written to Cliq from facts that are older than the step.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use super::again;
 use super::places::problem;
 use super::replan::Again;
 use super::settle::GuestNote;
+use super::unread::{Side, Unread, is_of_one};
 use crate::domain::budget::Group;
 use crate::domain::channel::{Guest, Members, Way};
-use crate::domain::{
-    Action, ActionId, Class, CliqId, CliqUser, CrmUser, CrmUserId, Directory, Email, GuestId,
-    Timestamp,
-};
+use crate::domain::{Action, ActionId, CliqId, CrmUser, CrmUserId, Email, GuestId, Timestamp};
 use crate::engine::{Desk, Engine, Host, Step};
-use crate::logic::channels::{FULL, GuestVerdict, NOT_EXTERNAL, NOT_IN_CLIQ, room};
-use crate::logic::plan::classify;
+use crate::logic::channels::{FULL, GuestVerdict, room};
 use crate::store::outbox::{self, Batch, Cause};
-use crate::store::{StoreError, Tx, guests, orgs, runs, told};
+use crate::store::{StoreError, Tx, guests, runs, told};
 use crate::zoho::channels::{MEMBERS_MAX, People};
 use crate::zoho::{CallError, Permit, Priority};
-
-/// Pages of a listing of everybody, where none was made yet.
-const UNKNOWN_PAGES: u32 = 8;
 
 /// One person of a batch, ready to go.
 #[derive(Clone, Debug)]
@@ -73,14 +66,17 @@ impl Engine {
             .store
             .read(move |tx| outbox::next_batch(tx, &organization, boot, now, MEMBERS_MAX))
             .await?;
-        let Some(batch) = batch else { return Ok(Step::Idle(None)) };
-        let fresh = match self.read_for(host, &batch).await? {
+        let Some(mut batch) = batch else { return Ok(Step::Idle(None)) };
+        let fresh = match self.read_for(host, &mut batch).await? {
             Ok(fresh) => fresh,
-            Err(error) => {
-                self.delay(host, &batch.rows, &error).await?;
+            Err(unread) => {
+                self.delay(host, &batch.rows, unread).await?;
                 return Ok(Step::Worked);
             }
         };
+        if batch.rows.is_empty() {
+            return Ok(Step::Worked);
+        }
         let removes = batch.removes;
         let call = self.plan_batch(host, batch, fresh).await?;
         if removes {
@@ -89,10 +85,10 @@ impl Engine {
         }
         let Some(mut call) = call else { return Ok(Step::Worked) };
         if call.removes
-            && let Err(error) = self.second_keys(host, &mut call).await?
+            && let Err(unread) = self.second_keys(host, &mut call).await?
         {
             let rows: Vec<_> = call.people.iter().map(|one| (one.action, one.guest)).collect();
-            self.delay(host, &rows, &error).await?;
+            self.delay(host, &rows, unread).await?;
             return Ok(Step::Worked);
         }
         if call.people.is_empty() {
@@ -102,19 +98,24 @@ impl Engine {
             Ok(permit) => permit,
             Err(wait) => return Ok(Step::Idle(Some(wait.until))),
         };
-        let claimed = self.claim_call(&mut call).await?;
+        let claimed = self.claim_call(host, &mut call).await?;
+        if claimed.is_empty() {
+            // Withdrawn, paused or frozen between the plan and the claim: what was not sent has come to
+            // nothing, and least of all lets it anybody in. The permit is spent.
+            return Ok(Step::Worked);
+        }
         let result = self.send(host, &call, permit).await;
         self.book_call(host, call, claimed, result).await?;
         Ok(Step::Worked)
     }
 
-    /// Reads the channel, its members and the people's CRM rows; `None` in the first when the
-    /// channel is not there.
+    /// Reads the channel, its members and the people's CRM rows; `None` when the channel is not there.
+    /// Whoever CRM refuses to show waits alone, and is left out of the batch.
     async fn read_for(
         &self,
         host: &Host,
-        batch: &Batch,
-    ) -> Result<Result<Option<Fresh>, CallError>, StoreError> {
+        batch: &mut Batch,
+    ) -> Result<Result<Option<Fresh>, Unread>, StoreError> {
         if !batch.removes && !self.may_invite(host).await? {
             return Ok(Ok(None));
         }
@@ -135,56 +136,46 @@ impl Engine {
                 if error.is_refusal() {
                     self.note_readable(host, &batch.channel, Some(&error)).await?;
                 }
-                return Ok(Err(error));
+                return Ok(Err(Unread { side: Side::Channel, error }));
             }
         };
         if self.is_unreadable(host.id(), &batch.channel).await? {
             self.note_readable(host, &batch.channel, None).await?;
         }
         let short = self.is_short(host.id(), &batch.channel, &members).await?;
-        let ids = batch.rows.iter().map(|(_, guest)| *guest).collect::<Vec<_>>();
-        let users = self
+        let crm = self.read_people(host, batch).await?;
+        Ok(crm.map(|crm| Some(Fresh { channel_id: id, members, short, crm })))
+    }
+
+    async fn read_people(
+        &self,
+        host: &Host,
+        batch: &mut Batch,
+    ) -> Result<Result<BTreeMap<CrmUserId, CrmUser>, Unread>, StoreError> {
+        let rows = batch.rows.clone();
+        let people = self
             .inner
             .store
             .read(move |tx| {
-                let mut users = Vec::new();
-                for id in ids {
-                    users.extend(guests::get(tx, id)?.map(|guest| guest.crm_user_id));
+                let mut people = Vec::new();
+                for row in rows {
+                    people.extend(guests::get(tx, row.1)?.map(|guest| (row, guest.crm_user_id)));
                 }
-                Ok(users)
+                Ok(people)
             })
             .await?;
-        Ok(match self.read_users(host, &users).await {
-            Ok(crm) => Ok(Some(Fresh { channel_id: id, members, short, crm })),
-            Err(error) => Err(error),
-        })
-    }
-
-    /// The people's current rows: one call for all of them, and one more for each whom it left out.
-    async fn read_users(
-        &self,
-        host: &Host,
-        users: &[CrmUserId],
-    ) -> Result<BTreeMap<CrmUserId, CrmUser>, CallError> {
-        let mut found = BTreeMap::new();
-        if users.len() > 1 {
-            match host.crm.some(users).await {
-                Ok(listed) => {
-                    found.extend(listed.iter().map(|user| (user.id.clone(), user.clone())));
-                }
-                // One of them may be what CRM refuses: each is asked for alone.
-                Err(CallError::Refused { .. }) => {}
-                Err(error) => return Err(error),
-            }
+        let users: Vec<CrmUserId> = people.iter().map(|(_, user)| user.clone()).collect();
+        let (found, refused) = match read_users(host, &users).await {
+            Ok(read) => read,
+            Err(error) => return Ok(Err(Unread { side: Side::Crm, error })),
+        };
+        for (row, user) in people {
+            let Some(error) = refused.get(&user) else { continue };
+            batch.rows.retain(|one| *one != row);
+            let unread = Unread { side: Side::Crm, error: error.clone() };
+            self.delay_one(host, &batch.channel, row, unread).await?;
         }
-        for user in users {
-            if !found.contains_key(user)
-                && let Some(row) = host.crm.user(user).await?
-            {
-                found.insert(user.clone(), row);
-            }
-        }
-        Ok(found)
+        Ok(Ok(found))
     }
 
     /// Plans the batch's people once more. Who is not to be called any more is written down as the
@@ -201,6 +192,9 @@ impl Engine {
             .write("plan batch", move |tx| {
                 let Some(host) = engine.host(&organization) else { return Ok(None) };
                 let again = Again { engine: &engine, tx, host, batch: &batch, fresh: &fresh, now };
+                if fresh.is_some() {
+                    told::end(tx, host.id(), Side::Crm.matter())?;
+                }
                 let mut ready = Vec::new();
                 for (action, guest) in &batch.rows {
                     ready.extend(again.plan(*action, *guest)?);
@@ -267,71 +261,24 @@ impl Engine {
         Ok(fits)
     }
 
-    /// The second of two keys: a fresh read that says External, for each person who is to be taken out
-    /// (R29). Whoever never was in this Cliq is a guest from elsewhere, and needs no row there.
-    async fn second_keys(
-        &self,
-        host: &Host,
-        call: &mut Call,
-    ) -> Result<Result<(), CallError>, StoreError> {
-        let mut refused = BTreeMap::new();
-        let id = host.id().clone();
-        let pages = self.inner.store.read(move |tx| orgs::state(tx, &id)).await?.cliq_pages;
-        let pages = usize::try_from(pages.unwrap_or(UNKNOWN_PAGES)).unwrap_or(usize::MAX);
-        // One by one, as long as that takes no more calls than a listing.
-        let directory = if call.people.len() > pages {
-            match host.cliq.directory(host.passes(), Priority::Webhook).await {
-                Ok(directory) => Some(directory),
-                Err(error) => return Ok(Err(error)),
-            }
-        } else {
-            None
-        };
-        for one in &call.people {
-            let rows = match &directory {
-                Some(directory) => listed(directory, one),
-                None => match read_rows(host, one).await {
-                    Ok(rows) => rows,
-                    Err(error) => return Ok(Err(error)),
-                },
-            };
-            if let Err(code) = is_external(host, one, &rows) {
-                refused.insert(one.action, code);
-            }
-        }
-        if refused.is_empty() {
-            return Ok(Ok(()));
-        }
-        let (out, go): (Vec<_>, Vec<_>) = std::mem::take(&mut call.people)
-            .into_iter()
-            .partition(|one| refused.contains_key(&one.action));
-        call.people = go;
-        let now = self.now();
-        self.inner
-            .store
-            .write("not external", move |tx| {
-                for one in &out {
-                    let code = refused.get(&one.action).copied().unwrap_or(NOT_EXTERNAL);
-                    refuse_removal(tx, one, code, now)?;
-                }
-                runs::finish_applied(tx, now).map(|_| ())
-            })
-            .await?;
-        Ok(Ok(()))
-    }
-
     /// Claims the rows, and counts the invitations before they are sent: a crash between the call
     /// and its booking must not forget one (R48).
-    async fn claim_call(&self, call: &mut Call) -> Result<Vec<Action>, StoreError> {
+    async fn claim_call(&self, host: &Host, call: &mut Call) -> Result<Vec<Action>, StoreError> {
         let ids: Vec<ActionId> = call.people.iter().map(|one| one.action).collect();
         let counted = !call.removes && call.way == Way::Invitation;
-        let people = call.people.clone();
+        let (people, removes, organization) =
+            (call.people.clone(), call.removes, host.id().clone());
         let (boot, now) = (self.inner.boot, self.now());
         let claimed = self
             .inner
             .store
             .write("claim batch", move |tx| {
+                // Everything about these was read.
+                Self::end_unread(tx, &organization, &ids, removes)?;
                 let claimed = outbox::claim_batch(tx, &ids, boot, now)?;
+                if claimed.is_empty() {
+                    runs::finish_applied(tx, now)?;
+                }
                 for one in people.iter().filter(|_| counted) {
                     if !claimed.iter().any(|action| action.id == one.action) {
                         continue;
@@ -362,97 +309,43 @@ impl Engine {
             organization = %host.id(), channel = call.channel, people = call.people.len(),
             removes = call.removes, "one member call"
         );
-        if call.people.is_empty() {
-            // Withdrawn between the plan and the claim; the permit is spent.
-            return Ok(());
-        }
         if call.removes {
             host.cliq.remove_members(permit, &call.channel_id, people).await
         } else {
             host.cliq.add_members(permit, &call.channel_id, people).await
         }
     }
-
-    /// Lets rows wait whose facts could not be read; that is no attempt.
-    async fn delay(
-        &self,
-        host: &Host,
-        rows: &[(ActionId, GuestId)],
-        error: &CallError,
-    ) -> Result<(), StoreError> {
-        let ids: Vec<ActionId> = rows.iter().map(|(action, _)| *action).collect();
-        let (engine, organization, now) = (self.clone(), host.id().clone(), self.now());
-        let (at, text) = (again(error, now), error.to_string());
-        let shut = matches!(error, CallError::Unauthorized { .. } | CallError::Forbidden { .. });
-        tracing::warn!(%organization, %error, %at, "channel rows wait for a read");
-        self.inner
-            .store
-            .write("delay batch", move |tx| {
-                if shut {
-                    engine.tell_shut(tx, &organization, &text, now)?;
-                }
-                outbox::delay_batch(tx, &ids, at, &text)?;
-                runs::finish_applied(tx, now).map(|_| ())
-            })
-            .await
-    }
 }
 
-/// The rows of a complete directory that can be the person.
-fn listed(directory: &Directory, one: &Candidate) -> Vec<CliqUser> {
-    let ids = [&one.member_of, &one.id];
-    let by_id = ids.into_iter().flatten().filter_map(|id| directory.get(id));
-    let by_email = one.email.iter().flat_map(|email| directory.by_email(email));
-    by_id.chain(by_email).cloned().collect()
-}
+/// What CRM showed of people, and what it refused to show of others.
+type Read = (BTreeMap<CrmUserId, CrmUser>, BTreeMap<CrmUserId, CallError>);
 
-/// Whether every row of the person says External; else why they are left alone. No row at all is
-/// somebody from elsewhere, unless the ledger says that they are in this Cliq: then the mark was lost
-/// between plan and call.
-fn is_external(host: &Host, one: &Candidate, rows: &[CliqUser]) -> Result<(), &'static str> {
-    if rows.is_empty() && one.is_here {
-        return Err(NOT_IN_CLIQ);
+/// The people's current rows: one call for all of them, and one more for each whom it left out.
+async fn read_users(host: &Host, users: &[CrmUserId]) -> Result<Read, CallError> {
+    let (mut found, mut refused) = Read::default();
+    if users.len() > 1 {
+        match host.crm.some(users).await {
+            Ok(listed) => {
+                found.extend(listed.iter().map(|user| (user.id.clone(), user.clone())));
+            }
+            // One of them may be what CRM refuses: each is asked for alone.
+            Err(CallError::Refused { .. }) => {}
+            Err(error) => return Err(error),
+        }
     }
-    let external = rows.iter().all(|row| classify(&host.policy, row) == Class::External);
-    if external { Ok(()) } else { Err(NOT_EXTERNAL) }
-}
-
-async fn read_rows(host: &Host, one: &Candidate) -> Result<Vec<CliqUser>, CallError> {
-    let mut rows = Vec::new();
-    let ids: BTreeSet<&CliqId> = one.member_of.iter().chain(&one.id).collect();
-    for id in &ids {
-        rows.extend(host.cliq.user(id.as_str()).await?);
+    for user in users {
+        if found.contains_key(user) {
+            continue;
+        }
+        match host.crm.user(user).await {
+            Ok(row) => found.extend(row.map(|row| (user.clone(), row))),
+            Err(error) if is_of_one(&error) => {
+                refused.insert(user.clone(), error);
+            }
+            Err(error) => return Err(error),
+        }
     }
-    if ids.is_empty()
-        && let Some(email) = &one.email
-    {
-        rows.extend(host.cliq.search(email).await?);
-    }
-    Ok(rows)
-}
-
-/// Cliq does not show the person as external: left alone, and written down.
-fn refuse_removal(
-    tx: &Tx<'_>,
-    one: &Candidate,
-    code: &str,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    let verdict = GuestVerdict::Parked(code.to_owned());
-    if let Some(before) = guests::get(tx, one.guest)? {
-        let after = Guest { parked: Some(code.to_owned()), ..before.clone() };
-        guests::put(tx, &after)?;
-        let note = GuestNote {
-            before: Some(&before),
-            after: &after,
-            event: verdict.word(),
-            reason: "Not taken out of the channel: Cliq does not show the person as external (R29).",
-            by_operator: false,
-            cause: outbox::cause(tx, one.action)?,
-        };
-        note.record(tx, now)?;
-    }
-    outbox::drop_batch(tx, &[one.action], &verdict.sentence(), now)
+    Ok((found, refused))
 }
 
 /// The cause of nothing in particular, for what follows from a batch.

@@ -1,20 +1,22 @@
 //! Mapped channels: who is invited, added, taken out, in batches (R41 to R59).
 //!
 //! `settle` plans in the transactions of others, `foresee` without writing, `runs` and (for a dry run)
-//! `preview` read member lists, `places` knows the
-//! channels themselves, `batch` and `book` carry out what was planned. Deliberately absent: the
-//! rules, which are `logic::channels`'.
+//! `preview` read member lists, `places` knows the channels themselves, `batch`, `key` and `book` carry
+//! out what was planned, `unread` lets wait what cannot be read. Deliberately absent: the rules, which
+//! are `logic::channels`'.
 
 mod batch;
 mod book;
 mod foresee;
 mod inviter;
+mod key;
 mod parts;
 mod places;
 mod preview;
 mod replan;
 mod runs;
 mod settle;
+mod unread;
 mod view;
 
 use std::time::Duration;
@@ -58,18 +60,18 @@ impl Engine {
     pub(super) async fn channels(&self, organization: &OrgId) -> Result<Step, StoreError> {
         let Some(host) = self.host(organization) else { return Ok(Step::Idle(None)) };
         let (id, boot, now) = (organization.clone(), self.inner.boot, self.now());
-        let (probe, awaited, due) = self
+        let (is_frozen, awaited, due) = self
             .inner
             .store
             .read(move |tx| {
                 let awaited = guests::awaited(tx, &id)?;
-                let probe = orgs::probe_at(tx, &id, now)?;
-                Ok((probe, awaited, outbox::next_batch_due(tx, &id, boot, now)?))
+                let is_frozen = orgs::state(tx, &id)?.quarantined.is_some();
+                Ok((is_frozen, awaited, outbox::next_batch_due(tx, &id, boot, now)?))
             })
             .await?;
-        if let Some(at) = probe.filter(|at| *at > now) {
-            // In quarantine: nothing is asked before the probe.
-            return Ok(Step::Idle(due.map(|_| at)));
+        if is_frozen {
+            // In quarantine: hints and runs are the probe, and a good read rings for this desk.
+            return Ok(Step::Idle(None));
         }
         if self.is_unknown(host, &awaited).await? {
             return Ok(match self.resolve_channels(host).await? {

@@ -12,7 +12,7 @@ use crate::store::{StoreError, Tx, guests, told};
 use crate::zoho::channels::Channel;
 use crate::zoho::{CallError, Priority};
 
-/// A matter that administrators are told of once: the channels cannot be read at all.
+/// A matter that administrators are told of once: the channels cannot be listed.
 const SHUT: &str = "channels";
 
 /// The word of a channel that is in use (contract section 2.2).
@@ -121,8 +121,17 @@ impl Engine {
                 (mapped.channel.clone(), row.map(|row| facts(row, Some(external), now)))
             })
             .collect();
+        self.end_shut(host).await?;
         self.note_channels(host, found).await?;
         Ok(Ok(()))
+    }
+
+    /// The listing works: when it is refused again, that is news. What is read of one channel says
+    /// nothing about it.
+    async fn end_shut(&self, host: &Host) -> Result<(), StoreError> {
+        let organization = host.id().clone();
+        let store = &self.inner.store;
+        store.write("channels listed", move |tx| told::end(tx, &organization, SHUT)).await
     }
 
     /// Reads one channel again, by the id that a listing told.
@@ -172,7 +181,7 @@ impl Engine {
         self.note_channels(host, vec![(channel.to_owned(), None)]).await
     }
 
-    /// Tells the administrators that the channels cannot be read at all.
+    /// Tells the administrators that the channels cannot be listed.
     pub(super) fn tell_shut(
         &self,
         tx: &Tx<'_>,
@@ -201,7 +210,6 @@ impl Engine {
             .store
             .write("note channels", move |tx| {
                 let Some(host) = engine.host(&organization) else { return Ok(()) };
-                told::end(tx, &organization, SHUT)?;
                 for (channel, facts) in &found {
                     channels::note(tx, &organization, channel, facts.as_ref(), now)?;
                     engine.note_problem(tx, host, channel, now)?;

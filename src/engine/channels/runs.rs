@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::places::mapped;
 use crate::domain::channel::{GuestState, Members};
-use crate::domain::{CliqId, CrmUserId, Email, OrgId};
+use crate::domain::{CliqId, CrmUserId, Email, OrgId, Timestamp};
 use crate::engine::facts::{ReadError, Sides};
 use crate::engine::{Engine, Host};
 use crate::logic::channels::{UNREADABLE, strangers};
@@ -142,7 +142,7 @@ impl Engine {
                 if by_hand {
                     channels::forgive(tx, &organization)
                 } else {
-                    channels::try_again(tx, &organization, now - REFUSED_FOR)
+                    channels::try_again(tx, &organization, now - REFUSED_FOR, now)
                 }
             })
             .await?;
@@ -156,7 +156,7 @@ impl Engine {
                     let Some(known) = channels::get(tx, &organization, name)? else {
                         return Ok(true);
                     };
-                    let old = by_hand || now.since(known.read_at) >= LOOK_AGAIN;
+                    let old = by_hand || is_over(known.read_at, LOOK_AGAIN, now);
                     if old && known.problem.is_some() {
                         return Ok(true);
                     }
@@ -275,7 +275,7 @@ impl Engine {
                     (false, true) => LOOK_AGAIN,
                     (false, false) => LOOK_DAILY,
                 };
-                Ok(now.since(known.read_at) >= good_for)
+                Ok(is_over(known.read_at, good_for, now))
             })
             .await
     }
@@ -335,6 +335,12 @@ impl Engine {
             })
             .await
     }
+}
+
+/// Whether what was read at `at` is good enough no more; a time ahead was noted before the clock was
+/// set back.
+fn is_over(at: Timestamp, good_for: Duration, now: Timestamp) -> bool {
+    at > now || now.since(at) >= good_for
 }
 
 fn others(

@@ -4,6 +4,7 @@
 
 use rusqlite::params;
 
+use super::super::orgs::NOT_FROZEN;
 use super::super::pauses::NOT_PAUSED;
 use super::work::{CLAIM_FOR, WAIT_MAX, action};
 use super::{StoreError, Tx};
@@ -23,7 +24,7 @@ pub struct Batch {
 }
 
 /// A channel row that may go: due, or of an earlier boot, and the first of its guest.
-/// The pauses are asked for beside it.
+/// The pauses are asked for beside it, and whether the organization is left alone (G12).
 const DUE: &str = "actions.state = 'waiting' AND actions.lane = ?1 AND actions.organization = ?2
      AND NOT EXISTS (SELECT 1 FROM actions earlier
        WHERE earlier.guest_id = actions.guest_id AND earlier.state = 'waiting'
@@ -42,7 +43,7 @@ pub fn next_batch_due(
         .prepare_cached(&format!(
             "SELECT min(CASE WHEN boot <> ?3 OR (boot IS NULL AND next_at > ?4) THEN 0
                              ELSE next_at END)
-             FROM actions WHERE {DUE} AND {NOT_PAUSED}"
+             FROM actions WHERE {DUE} AND {NOT_PAUSED} AND {NOT_FROZEN}"
         ))?
         .query_row(params![lane, organization.as_str(), boot.0, ahead], |row| row.get(0))?;
     Ok(next.map(Timestamp))
@@ -63,7 +64,7 @@ pub fn next_batch(
     let mut first = tx.sql().prepare_cached(&format!(
         "SELECT guests.channel, actions.operation, guests.part
          FROM actions JOIN guests ON guests.id = actions.guest_id
-         WHERE {DUE} AND {ready} AND {NOT_PAUSED}
+         WHERE {DUE} AND {ready} AND {NOT_PAUSED} AND {NOT_FROZEN}
          ORDER BY actions.next_at, guests.part, actions.id LIMIT 1"
     ))?;
     let (lane, org) = (Lane::Channel.as_str(), organization.as_str());
@@ -74,8 +75,8 @@ pub fn next_batch(
     let mut together = tx.sql().prepare_cached(&format!(
         "SELECT actions.id, actions.guest_id
          FROM actions JOIN guests ON guests.id = actions.guest_id
-         WHERE {DUE} AND {ready} AND {NOT_PAUSED} AND guests.channel = ?5 AND actions.operation = ?6
-           AND guests.part IS ?7
+         WHERE {DUE} AND {ready} AND {NOT_PAUSED} AND {NOT_FROZEN}
+           AND guests.channel = ?5 AND actions.operation = ?6 AND guests.part IS ?7
          ORDER BY guests.membership_id, guests.id LIMIT ?8"
     ))?;
     let most = i64::try_from(most).unwrap_or(i64::MAX);
@@ -102,7 +103,7 @@ pub fn parts_wait(tx: &Tx<'_>, organization: &OrgId, channel: &str) -> Result<bo
 }
 
 /// Claims those of the rows that still wait; the others were withdrawn meanwhile. None while an
-/// operator lets nothing be written.
+/// operator lets nothing be written, or the organization is left alone.
 pub fn claim_batch(
     tx: &Tx<'_>,
     ids: &[ActionId],
@@ -111,7 +112,7 @@ pub fn claim_batch(
 ) -> Result<Vec<Action>, StoreError> {
     let mut claim = tx.sql().prepare_cached(&format!(
         "UPDATE actions SET boot = ?2, claims = claims + 1, next_at = ?3
-         WHERE id = ?1 AND state = 'waiting' AND {NOT_PAUSED} RETURNING *"
+         WHERE id = ?1 AND state = 'waiting' AND {NOT_PAUSED} AND {NOT_FROZEN} RETURNING *"
     ))?;
     let mut claimed = Vec::new();
     for id in ids {

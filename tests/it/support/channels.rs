@@ -58,6 +58,14 @@ pub fn mapped(channels: &[&str]) -> String {
     format!("channels = [{}]", tables.join(", "))
 }
 
+/// Maps acme's channel for partners.
+pub const PARTNERS: &str = "channels = [{ channel = \"ext\", when = { profile = [\"Partner\"] } }]";
+
+/// Acme with one external channel for partners.
+pub fn partners() -> Setup {
+    Setup::demo().world("acme", EXT).people(PEOPLE).with("acme", PARTNERS)
+}
+
 /// Acme with one external channel for everybody.
 pub fn one_channel() -> Setup {
     Setup::demo().world("acme", EXT).people(PEOPLE).with("acme", &mapped(&["ext"]))
@@ -86,6 +94,22 @@ impl Bridge {
     pub async fn channel_act(&self, channel: &str, act: &str, email: &str) {
         let path = format!("/organizations/acme/channels/{channel}/{act}/{email}");
         self.act(&path, &json!({})).await;
+    }
+
+    /// Adds a partner to acme, and lets them into `ext`; answers the CRM id.
+    pub async fn partner_in(&self, email: &str) -> String {
+        let id = self.add_with("acme", json!({ "email": email, "profile": "Partner" })).await;
+        self.announce("acme", &id).await;
+        self.settle().await;
+        self.channel_act("ext", "accept", email).await;
+        self.run("acme").await;
+        assert_eq!(self.guest(email, "ext").await["state"], "joined");
+        id
+    }
+
+    /// Changes a row of acme's CRM.
+    pub async fn acme_crm(&self, id: &str, change: Value) {
+        self.patch(&format!("/organizations/acme/crm-users/{id}"), &change).await;
     }
 
     /// An administrator changes acme's channel.

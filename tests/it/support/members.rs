@@ -48,6 +48,17 @@ impl Bridge {
         self.membership("birch", email).await["state"].as_str().unwrap().to_owned()
     }
 
+    /// Birch is answered so whenever it makes this call, until the faults are cleared.
+    pub async fn answers(&self, call: &str, status: u16) {
+        let more = json!({ "organization": "birch", "times": null });
+        self.fault(call, more, json!({ "kind": "status", "status": status })).await;
+    }
+
+    /// Birch's quarantine; null when there is none.
+    pub async fn quarantine(&self) -> Value {
+        self.organization("birch").await["quarantine"].clone()
+    }
+
     /// Changes a row of Birch's CRM.
     pub async fn crm(&self, id: &str, change: Value) {
         self.patch(&format!("/organizations/birch/crm-users/{id}"), &change).await;
