@@ -296,13 +296,13 @@ async fn g12_a_person_who_can_be_read_ends_no_quarantine_that_a_listing_began() 
         for _ in 0..6 {
             bridge.say("user.updated", &bo).await;
             bridge.settle_for(HOUR).await;
-            assert!(quarantine(&bridge).await["cause"].is_string(), "{call}");
+            assert!(bridge.quarantine().await["cause"].is_string(), "{call}");
         }
         assert_eq!(bridge.done_after(before).await, Vec::<String>::new(), "{call}");
         assert_eq!(bridge.notices("birch").await, 1, "{call}: said once");
         bridge.clear_faults().await;
         bridge.settle_for(HOUR).await;
-        assert_eq!(quarantine(&bridge).await, Value::Null, "{call}: the listing is the probe");
+        assert_eq!(bridge.quarantine().await, Value::Null, "{call}: the listing is the probe");
         bridge.run_over("birch").await;
         assert_eq!(bridge.state("eve@partner.example").await, "invited");
         bridge.finish().await;
