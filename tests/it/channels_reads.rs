@@ -8,7 +8,7 @@ use cliqbridge::domain::OrgId;
 use cliqbridge::engine::{Desk, Step};
 use serde_json::{Value, json};
 
-use super::support::channels::{DAY, EVE, EXT, mapped, partners};
+use super::support::channels::{DAY, EVE, EXT, PEOPLE, mapped, partners};
 use super::support::people::crowd;
 use super::support::{Bridge, Setup};
 
@@ -140,6 +140,31 @@ async fn what_cannot_be_read_before_a_removal_is_told_once_with_its_own_advice()
         assert_eq!(bridge.members("ext").await, [ADMIN], "{call} {status}");
         bridge.finish().await;
     }
+}
+
+#[tokio::test]
+async fn a_refused_list_of_channels_is_told_once_though_a_channel_can_be_read() {
+    let bridge = Setup::demo()
+        .world("acme", EXT)
+        .people(PEOPLE)
+        .with("acme", &mapped(&["typo", "ext"]))
+        .start()
+        .await;
+    bridge.run("acme").await;
+    // What is missing is looked for every hour; whoever comes is brought into the other one.
+    answered(&bridge, "cliq.channels.list", None, 403).await;
+    for email in [EVE, DAN, GUS] {
+        bridge.added("acme", email).await;
+        bridge.live_for(HOUR * 3).await;
+    }
+    assert_eq!(bridge.invited("ext").await.len(), 3);
+    assert_eq!(bridge.notices("Channels of acme cannot be read").await, 1);
+    bridge.clear_faults().await;
+    bridge.live_for(HOUR * 2).await;
+    answered(&bridge, "cliq.channels.list", None, 403).await;
+    bridge.live_for(HOUR * 2).await;
+    assert_eq!(bridge.notices("Channels of acme cannot be read").await, 2, "again");
+    bridge.finish_with_leftovers("the schedule runs on").await;
 }
 
 #[tokio::test]
