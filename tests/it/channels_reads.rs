@@ -117,6 +117,28 @@ async fn i25_a_leaver_whom_nobody_may_look_at_keeps_no_other_in_the_channel() {
 }
 
 #[tokio::test]
+async fn i25_a_leaver_about_whom_there_is_never_an_answer_keeps_no_other_in_the_channel() {
+    for side in ["Cliq", "CRM"] {
+        let bridge = partners().with("guard", "max_percent = 100").start().await;
+        bridge.partner_in(GUS).await;
+        let ids = leavers(&bridge, &[EVE, DAN]).await;
+        if side == "Cliq" {
+            answered(&bridge, "cliq.users.get", Some(EVE_ID), 503).await;
+        } else {
+            answered(&bridge, "crm.users.list", None, 400).await;
+            answered(&bridge, "crm.users.get", Some(&ids[0]), 503).await;
+        }
+        resume(&bridge).await;
+        bridge.settle_for(HOUR).await;
+        assert_eq!(bridge.members("ext").await, [ADMIN, EVE, GUS], "{side}");
+        bridge.clear_faults().await;
+        bridge.settle_for(HOUR).await;
+        assert_eq!(bridge.members("ext").await, [ADMIN, GUS], "{side}: asked again");
+        bridge.finish().await;
+    }
+}
+
+#[tokio::test]
 async fn what_cannot_be_read_before_a_removal_is_told_once_with_its_own_advice() {
     for (call, status, advice) in [
         ("cliq.members.get", 403, "Channels.READ"),
