@@ -8,7 +8,7 @@ use cliqbridge::domain::OrgId;
 use cliqbridge::engine::{Desk, Step};
 use serde_json::{Value, json};
 
-use super::support::channels::{DAY, EVE, EXT, mapped, partners};
+use super::support::channels::{DAY, EVE, EXT, PEOPLE, mapped, partners};
 use super::support::people::crowd;
 use super::support::{Bridge, Setup};
 
@@ -117,6 +117,28 @@ async fn i25_a_leaver_whom_nobody_may_look_at_keeps_no_other_in_the_channel() {
 }
 
 #[tokio::test]
+async fn i25_a_leaver_about_whom_there_is_never_an_answer_keeps_no_other_in_the_channel() {
+    for side in ["Cliq", "CRM"] {
+        let bridge = partners().with("guard", "max_percent = 100").start().await;
+        bridge.partner_in(GUS).await;
+        let ids = leavers(&bridge, &[EVE, DAN]).await;
+        if side == "Cliq" {
+            answered(&bridge, "cliq.users.get", Some(EVE_ID), 503).await;
+        } else {
+            answered(&bridge, "crm.users.list", None, 400).await;
+            answered(&bridge, "crm.users.get", Some(&ids[0]), 503).await;
+        }
+        resume(&bridge).await;
+        bridge.settle_for(HOUR).await;
+        assert_eq!(bridge.members("ext").await, [ADMIN, EVE, GUS], "{side}");
+        bridge.clear_faults().await;
+        bridge.settle_for(HOUR).await;
+        assert_eq!(bridge.members("ext").await, [ADMIN, GUS], "{side}: asked again");
+        bridge.finish().await;
+    }
+}
+
+#[tokio::test]
 async fn what_cannot_be_read_before_a_removal_is_told_once_with_its_own_advice() {
     for (call, status, advice) in [
         ("cliq.members.get", 403, "Channels.READ"),
@@ -140,6 +162,31 @@ async fn what_cannot_be_read_before_a_removal_is_told_once_with_its_own_advice()
         assert_eq!(bridge.members("ext").await, [ADMIN], "{call} {status}");
         bridge.finish().await;
     }
+}
+
+#[tokio::test]
+async fn a_refused_list_of_channels_is_told_once_though_a_channel_can_be_read() {
+    let bridge = Setup::demo()
+        .world("acme", EXT)
+        .people(PEOPLE)
+        .with("acme", &mapped(&["typo", "ext"]))
+        .start()
+        .await;
+    bridge.run("acme").await;
+    // What is missing is looked for every hour; whoever comes is brought into the other one.
+    answered(&bridge, "cliq.channels.list", None, 403).await;
+    for email in [EVE, DAN, GUS] {
+        bridge.added("acme", email).await;
+        bridge.live_for(HOUR * 3).await;
+    }
+    assert_eq!(bridge.invited("ext").await.len(), 3);
+    assert_eq!(bridge.notices("Channels of acme cannot be read").await, 1);
+    bridge.clear_faults().await;
+    bridge.live_for(HOUR * 2).await;
+    answered(&bridge, "cliq.channels.list", None, 403).await;
+    bridge.live_for(HOUR * 2).await;
+    assert_eq!(bridge.notices("Channels of acme cannot be read").await, 2, "again");
+    bridge.finish_with_leftovers("the schedule runs on").await;
 }
 
 #[tokio::test]

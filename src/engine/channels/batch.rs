@@ -136,7 +136,7 @@ impl Engine {
                 if error.is_refusal() {
                     self.note_readable(host, &batch.channel, Some(&error)).await?;
                 }
-                return Ok(Err(Unread { side: Side::Channel, error }));
+                return Ok(Err(Unread { side: Side::Channel, error, at: None }));
             }
         };
         if self.is_unreadable(host.id(), &batch.channel).await? {
@@ -167,12 +167,16 @@ impl Engine {
         let users: Vec<CrmUserId> = people.iter().map(|(_, user)| user.clone()).collect();
         let (found, refused) = match read_users(host, &users).await {
             Ok(read) => read,
-            Err(error) => return Ok(Err(Unread { side: Side::Crm, error })),
+            Err((error, user)) => {
+                let is_whose = |(_, other): &&(_, CrmUserId)| Some(other) == user.as_ref();
+                let at = people.iter().find(is_whose).map(|((action, _), _)| *action);
+                return Ok(Err(Unread { side: Side::Crm, error, at }));
+            }
         };
         for (row, user) in people {
             let Some(error) = refused.get(&user) else { continue };
             batch.rows.retain(|one| *one != row);
-            let unread = Unread { side: Side::Crm, error: error.clone() };
+            let unread = Unread { side: Side::Crm, error: error.clone(), at: None };
             self.delay_one(host, &batch.channel, row, unread).await?;
         }
         Ok(Ok(found))
@@ -321,7 +325,11 @@ impl Engine {
 type Read = (BTreeMap<CrmUserId, CrmUser>, BTreeMap<CrmUserId, CallError>);
 
 /// The people's current rows: one call for all of them, and one more for each whom it left out.
-async fn read_users(host: &Host, users: &[CrmUserId]) -> Result<Read, CallError> {
+/// An error says at whom it ended, if it was a read of one.
+async fn read_users(
+    host: &Host,
+    users: &[CrmUserId],
+) -> Result<Read, (CallError, Option<CrmUserId>)> {
     let (mut found, mut refused) = Read::default();
     if users.len() > 1 {
         match host.crm.some(users).await {
@@ -330,7 +338,7 @@ async fn read_users(host: &Host, users: &[CrmUserId]) -> Result<Read, CallError>
             }
             // One of them may be what CRM refuses: each is asked for alone.
             Err(CallError::Refused { .. }) => {}
-            Err(error) => return Err(error),
+            Err(error) => return Err((error, None)),
         }
     }
     for user in users {
@@ -342,7 +350,7 @@ async fn read_users(host: &Host, users: &[CrmUserId]) -> Result<Read, CallError>
             Err(error) if is_of_one(&error) => {
                 refused.insert(user.clone(), error);
             }
-            Err(error) => return Err(error),
+            Err(error) => return Err((error, Some(user.clone()))),
         }
     }
     Ok((found, refused))

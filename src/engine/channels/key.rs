@@ -36,7 +36,7 @@ impl Engine {
         let directory = if call.people.len() > pages {
             match host.cliq.directory(host.passes(), Priority::Webhook).await {
                 Ok(directory) => Some(directory),
-                Err(error) => return Ok(Err(Unread { side: Side::Cliq, error })),
+                Err(error) => return Ok(Err(Unread { side: Side::Cliq, error, at: None })),
             }
         } else {
             None
@@ -50,7 +50,10 @@ impl Engine {
                         unread.insert(one.action, error);
                         continue;
                     }
-                    Err(error) => return Ok(Err(Unread { side: Side::Cliq, error })),
+                    Err(error) => {
+                        let at = Some(one.action);
+                        return Ok(Err(Unread { side: Side::Cliq, error, at }));
+                    }
                 },
             };
             if let Err(code) = is_external(host, one, &rows) {
@@ -62,7 +65,7 @@ impl Engine {
                 std::mem::take(&mut call.people).into_iter().partition(|one| one.action == action);
             call.people = go;
             for one in out {
-                let unread = Unread { side: Side::Cliq, error: error.clone() };
+                let unread = Unread { side: Side::Cliq, error: error.clone(), at: None };
                 self.delay_one(host, &call.channel, (one.action, one.guest), unread).await?;
             }
         }

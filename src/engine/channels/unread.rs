@@ -4,7 +4,7 @@
 //! What is refused about one person is that person's alone: everybody else goes on. Deliberately
 //! absent: channels that cannot be read, which is a problem of the channel and told as such.
 
-use super::again;
+use super::{READ_AGAIN, again};
 use crate::domain::letter::Notice;
 use crate::domain::{ActionId, GuestId, OrgId};
 use crate::engine::tell::named;
@@ -28,6 +28,8 @@ pub(super) enum Side {
 pub(super) struct Unread {
     pub(super) side: Side,
     pub(super) error: CallError,
+    /// At whose row of several it ended, if it was a read of one person.
+    pub(super) at: Option<ActionId>,
 }
 
 impl Side {
@@ -54,6 +56,11 @@ pub(super) fn is_of_one(error: &CallError) -> bool {
     error.is_refusal() && !matches!(error, CallError::Unauthorized { .. })
 }
 
+/// Whether there was no usable answer, which may be Zoho's state or this one question's.
+fn is_no_answer(error: &CallError) -> bool {
+    matches!(error, CallError::Transient { .. } | CallError::Incomplete { .. })
+}
+
 /// What was told of one row.
 fn matter_of(action: ActionId) -> String {
     format!("read for {action}")
@@ -65,12 +72,14 @@ impl Engine {
         &self,
         host: &Host,
         rows: &[(ActionId, GuestId)],
-        Unread { side, error }: Unread,
+        Unread { side, error, at: whose }: Unread,
     ) -> Result<(), StoreError> {
         let ids: Vec<ActionId> = rows.iter().map(|(action, _)| *action).collect();
         let (engine, organization, now) = (self.clone(), host.id().clone(), self.now());
         let (at, text) = (again(&error, now), error.to_string());
         let told = error.is_refusal() && side != Side::Channel;
+        // What fails of one person may fail every time: the others come back without it.
+        let whose = whose.filter(|_| is_no_answer(&error));
         tracing::warn!(%organization, %error, %at, "channel rows wait for a read");
         self.inner
             .store
@@ -80,6 +89,9 @@ impl Engine {
                     engine.tell_once(tx, &organization, (side.matter(), ""), &notice, now)?;
                 }
                 outbox::delay_batch(tx, &ids, at, &text)?;
+                if let Some(whose) = whose {
+                    outbox::delay_batch(tx, &[whose], at + READ_AGAIN, &text)?;
+                }
                 runs::finish_applied(tx, now).map(|_| ())
             })
             .await
@@ -91,7 +103,7 @@ impl Engine {
         host: &Host,
         channel: &str,
         (action, guest): (ActionId, GuestId),
-        Unread { side, error }: Unread,
+        Unread { side, error, .. }: Unread,
     ) -> Result<(), StoreError> {
         let (engine, organization, now) = (self.clone(), host.id().clone(), self.now());
         let (at, text, channel) = (again(&error, now), error.to_string(), channel.to_owned());
