@@ -14,7 +14,7 @@ use crate::domain::{ActionState, PortalVerb};
 use crate::logic::channels::remedy as channel_remedy;
 use crate::logic::explain::Told;
 use crate::store::outbox::{self, Filter};
-use crate::store::{StoreError, Tx, guests, orgs, pauses};
+use crate::store::{StoreError, Tx, guests, joins, orgs, pauses};
 
 /// Rows of the outbox that are told, newest first.
 const ROWS_MAX: u32 = 20;
@@ -66,13 +66,24 @@ pub(super) fn act(tx: &Tx<'_>, acting: &Acting<'_>) -> Result<Told, StoreError> 
     }
     let channels = channels(tx, acting.known)?;
     said.extend(channels.iter().filter_map(in_channel));
+    let silent = match acting.known {
+        Some(row) if joins::is_suppressed(tx, &row.email)? => {
+            said.push(format!(
+                "No letter or notice goes to {}: somebody there unsubscribed. `memberships resend` \
+                 lifts that.",
+                row.email.as_str()
+            ));
+            true
+        }
+        _ => false,
+    };
     let obstacles = obstacles(tx, acting)?;
     ok &= obstacles.is_empty();
     said.extend(obstacles.iter().map(|(_, text)| text.clone()));
     let facts = json!({
         "would": own.iter().map(shown).collect::<Vec<_>>(),
         "resync_would": asked.iter().map(shown).collect::<Vec<_>>(),
-        "waiting": waits, "refused": over, "parked": parked, "channels": channels,
+        "waiting": waits, "refused": over, "parked": parked, "channels": channels, "unsubscribed": silent,
         "held_by": obstacles.iter().map(|(kind, _)| *kind).collect::<Vec<_>>(),
     });
     Ok(Told { step: "act", ok, text: said.join(" "), facts })
@@ -92,8 +103,9 @@ fn obstacles(tx: &Tx<'_>, acting: &Acting<'_>) -> Result<Vec<(&'static str, Stri
         found.push(("pause", text));
     }
     if let Some(quarantine) = orgs::state(tx, id)?.quarantined {
+        let what = if quarantine.wants_listing { "a listing of everybody" } else { "a read" };
         let text = format!(
-            "Quarantined since {}: {}; no hint is looked at until a read succeeds.",
+            "Quarantined since {}: {}; nothing is written until {what} succeeds.",
             quarantine.since.to_rfc3339(),
             quarantine.cause
         );

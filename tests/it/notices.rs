@@ -368,6 +368,8 @@ async fn an_operator_who_invites_anew_lifts_what_the_person_asked_for() {
         .header("content-type", "application/x-www-form-urlencoded")
         .body("List-Unsubscribe=One-Click");
     assert_eq!(click.send().await.unwrap().status(), 200);
+    let told = bridge.admin(&format!("/explain/{BO}")).await.text;
+    assert!(told.contains("somebody there unsubscribed"), "{told}");
     assert_eq!(bridge.order("birch", BO, "resend").await.status, 200);
     bridge.settle().await;
     assert_eq!(bridge.mails(BO).await.len(), 3);
