@@ -281,7 +281,8 @@ async fn a_leaver_who_waits_for_a_channel_skips_no_tick() {
     bridge.delete(&format!("/organizations/acme/crm-users/{bo}")).await;
     bridge.run_over("acme").await;
     bridge.clock.advance(DAY);
-    let more = json!({ "organization": "acme", "times": null });
+    // The run reads the channel; the desk that is to take the leaver out of it does not.
+    let more = json!({ "organization": "acme", "times": null, "skip": 1 });
     bridge.fault("cliq.members.get", more, json!({ "kind": "status", "status": 422 })).await;
     bridge.resync(json!({ "organization": "acme" })).await;
     bridge.live_for(Duration::from_mins(50)).await;
