@@ -88,7 +88,7 @@ impl Hold {
             Self::NoSeat => "no licence: all seats are in use",
             Self::Contradiction(why) => return why.clone(),
             Self::Overtaken => {
-                "something newer is known of the person than was approved: the next run plans anew"
+                "something newer is known of the person than was read: they are looked at again"
             }
         }
         .to_owned()

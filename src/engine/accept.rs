@@ -12,7 +12,7 @@ use crate::logic::access;
 use crate::logic::event::Event;
 use crate::store::inbox::{self, NewDelivery, Rejected, Stored};
 use crate::store::outbox::Cause;
-use crate::store::{StoreError, Tx, hints, outbox, plans, watches};
+use crate::store::{StoreError, Tx, hints, outbox, plans, told, watches};
 
 /// How old the known depth of the queue may be before it is counted again …
 const DEPTH_AGE_MAX: Duration = Duration::from_secs(1);
@@ -291,10 +291,20 @@ impl Engine {
                  organizations, check `crm_org`, `billing` or the source's `organization`."
             ),
         };
-        // Once a day for each source: a sender may serve organizations that are none of ours.
+        // Once a month for each cause, and many at once together: a sender may serve organizations that
+        // are none of ours, and ours must not hide behind them.
+        let (nobody, month) = (OrgId::new(""), booking.now.to_utc().format("%Y-%m").to_string());
+        if !told::note(tx, &nobody, &format!("lost webhooks {source}: {why}"), &month)? {
+            return Ok(());
+        }
+        let more = Notice {
+            title: format!("More webhooks of {source} name no organization of ours"),
+            body: "The last hour brought further ones, for other reasons; `cliqbridge deliveries` lists \
+                   them as ignored, each with its own."
+                .to_owned(),
+        };
         let matter = format!("lost webhooks {source}");
-        let day = booking.now.to_utc().date_naive().to_string();
-        self.tell_once(tx, &OrgId::new(""), (&matter, &day), &notice, booking.now)
+        self.tell_each(tx, &nobody, &matter, (&notice, &more), booking.now)
     }
 
     pub(super) fn route(&self, source: &str, event: &Event) -> Vec<Routed> {

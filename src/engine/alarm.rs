@@ -3,6 +3,8 @@
 //! It hangs on a desk that asks nobody outside, so that nothing which keeps a run from its end can
 //! keep the alarm too. Deliberately absent: when it is due, which is `logic::alarm`'s.
 
+use std::time::Duration;
+
 use super::{Engine, Host, Step};
 use crate::domain::letter::Notice;
 use crate::domain::{OrgId, Timestamp};
@@ -12,6 +14,13 @@ use crate::store::{StoreError, Tx, boots, orgs, told};
 
 /// What administrators are told about, by its name in the store.
 const MATTER: &str = "no good run";
+
+/// When the clock was first seen to be behind what was noted, by its name in the store.
+const BEHIND: &str = "clock set back";
+
+/// How long the clock has to run on before what is known of people is measured by it: one that is wrong
+/// only until the time server has answered must not end a single grace.
+const BEHIND_FOR: Duration = Duration::from_hours(1);
 
 /// The runs of one organization, as an alarm sees them.
 pub(super) struct Silence {
@@ -37,10 +46,32 @@ impl Engine {
     pub(super) async fn tick_clock(&self, organization: &OrgId) -> Result<Step, StoreError> {
         let Some(host) = self.host(organization) else { return Ok(Step::Idle(None)) };
         let alarm = self.watch_runs(host).await?;
+        let alarm = alarm.into_iter().chain(self.heed_people(host).await?).min();
         Ok(match self.tick_invitations(organization).await? {
             Step::Worked => Step::Worked,
             Step::Idle(next) => Step::Idle(next.into_iter().chain(alarm).min()),
         })
+    }
+
+    /// Measures what is known of people by a clock that was set back, once it has run on for a while.
+    /// Answers when that will be.
+    async fn heed_people(&self, host: &Host) -> Result<Option<Timestamp>, StoreError> {
+        let (id, now) = (host.id().clone(), self.now());
+        let seen = self.inner.store.read(move |tx| told::last(tx, &id, BEHIND)).await?;
+        let Some(seen) = seen.and_then(|at| at.parse().ok()).map(Timestamp) else {
+            return Ok(None);
+        };
+        let at = seen + BEHIND_FOR;
+        if at > now {
+            return Ok(Some(at));
+        }
+        let id = host.id().clone();
+        let heed = move |tx: &Tx<'_>| {
+            orgs::heed_clock_of_people(tx, &id, now)?;
+            told::end(tx, &id, BEHIND)
+        };
+        self.inner.store.write("clock set back", heed).await?;
+        Ok(None)
     }
 
     /// Raises the alarm when it is due, once per silence. Answers when it will be.
@@ -51,6 +82,7 @@ impl Engine {
             let (engine, id) = (self.clone(), host.id().clone());
             let heed = move |tx: &Tx<'_>| {
                 orgs::heed_clock(tx, &id, now)?;
+                told::note(tx, &id, BEHIND, &now.millis().to_string())?;
                 engine.silence(tx, &id)
             };
             silence = self.inner.store.write("clock set back", heed).await?;

@@ -69,8 +69,7 @@ pub(super) fn act(tx: &Tx<'_>, acting: &Acting<'_>) -> Result<Told, StoreError> 
     let silent = match acting.known {
         Some(row) if joins::is_suppressed(tx, &row.email)? => {
             said.push(format!(
-                "No letter or notice goes to {}: somebody there unsubscribed. `memberships resend` \
-                 lifts that.",
+                "No letter or notice goes to {}: somebody there unsubscribed.",
                 row.email.as_str()
             ));
             true

@@ -81,7 +81,7 @@ impl Engine {
         let hold = self.hold_of(host).await?;
         let sides = Arc::clone(&reading.sides);
         let goes = hold.is_none();
-        self.plan_and_queue(host, run, &reading, hold).await?;
+        self.plan_and_queue(host, run, &reading, hold, true).await?;
         if goes {
             self.note_members(host, &sides).await?;
         }
@@ -142,16 +142,14 @@ impl Engine {
             return Ok(self.note_run(run.id, note).await?);
         }
         let mut reading = reading;
-        for _ in 1..PERSON_LOOKS_MAX {
-            let hold = self.hold_of(host).await?;
-            if self.plan_and_queue(host, run, &reading, hold).await? {
-                return Ok(());
+        for look in 1..=PERSON_LOOKS_MAX {
+            let (hold, is_last) = (self.hold_of(host).await?, look == PERSON_LOOKS_MAX);
+            if self.plan_and_queue(host, run, &reading, hold, is_last).await? {
+                break;
             }
             // A webhook was quicker; but what an operator asked for is more than it does.
             reading = self.read_one(host, person, true).await?;
         }
-        let hold = self.hold_of(host).await?;
-        self.plan_and_queue(host, run, &reading, hold).await?;
         Ok(())
     }
 
@@ -208,13 +206,14 @@ impl Engine {
     }
 
     /// Makes the plan, then queues what nothing holds back in a few transactions. False if news of the
-    /// one person came meanwhile, so that nothing was decided.
+    /// one person came meanwhile, and this is not the last look at them: then nothing was decided.
     async fn plan_and_queue(
         &self,
         host: &Host,
         run: &Run,
         reading: &Reading,
         hold: Option<Hold>,
+        is_last: bool,
     ) -> Result<bool, ReadError> {
         let Outlook { mut plan, closed } = self.look_ahead(host, reading, hold.clone()).await?;
         if run.person.is_none() {
@@ -239,7 +238,7 @@ impl Engine {
             refused.extend(self.queue(host, &task, some.to_vec(), closed).await?);
         }
         let whole = run.person.is_none();
-        if !whole && refused.values().any(|why| *why == Left::Overtaken) {
+        if !is_last && refused.values().any(|why| *why == Left::Overtaken) {
             return Ok(false);
         }
         leave_out(&mut plan, &refused);

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use super::{Asked, Engine, Host, Step, flap};
 use crate::domain::run::Trigger;
-use crate::domain::{OrgId, Timestamp};
+use crate::domain::{Failure, OrgId, Timestamp};
 use crate::logic::schedule::{self, Delay, Due};
 use crate::store::{StoreError, Tx, plans, prune, runs, ticks};
 
@@ -69,8 +69,8 @@ impl Engine {
         Ok(Step::Idle(next))
     }
 
-    /// Reads the plan once at an organization's first start, and when an event asks for it, until that
-    /// works: what was asked for is evidence that comes only once. True if it has read; else when to.
+    /// Reads the plan once at an organization's first start, and when an event asks for it, until there
+    /// is an answer: what was asked for is evidence that comes only once. True if it has read; else when to.
     async fn read_plan_if_asked(
         &self,
         host: &Host,
@@ -82,7 +82,12 @@ impl Engine {
         if asked > now && asked <= now + PLAN_AGAIN {
             return Ok((false, Some(asked)));
         }
-        let again = self.poll_plan(host).await?.err().map(|_| self.now() + PLAN_AGAIN);
+        // What is refused goes on being refused: the schedule asks again, as before.
+        let passes = |failure: &Failure| {
+            matches!(failure, Failure::Transient { .. } | Failure::Throttled { .. })
+        };
+        let failed = self.poll_plan(host).await?.err();
+        let again = failed.filter(passes).map(|_| self.now() + PLAN_AGAIN);
         let id = host.id().clone();
         let note = move |tx: &Tx<'_>| plans::had_its_reading(tx, &id, asked, again);
         self.inner.store.write("read plan", note).await?;

@@ -15,7 +15,7 @@ use crate::logic::plan::renew;
 use crate::logic::verbs::{self, Ruling};
 use crate::store::audit::{self, Command, Entry};
 use crate::store::outbox::{self, Cause, NewAction, Queued, Wish};
-use crate::store::{StoreError, Tx, hints, joins, ledger};
+use crate::store::{StoreError, Tx, hints, ledger};
 
 /// Steps that tell whose a restriction is: the newest of them stands.
 const RESTRICTIONS: &[&str] = &["restricted", "restored", "seen_joined"];
@@ -143,8 +143,6 @@ impl Engine {
     ) -> Result<Ordered, StoreError> {
         let row = order.row;
         outbox::withdraw_letters(tx, row.id, self.inner.boot, "invited anew", now)?;
-        // An operator's order for this very person, who must have asked for it.
-        joins::lift(tx, &row.email)?;
         hints::put(tx, &row.organization, &row.crm_user_id, HintKind::Present, None, now)?;
         let anew = |row: &mut Membership| {
             row.state = State::Wanted;

@@ -59,15 +59,6 @@ pub fn suppress(tx: &Tx<'_>, email: &Email, now: Timestamp) -> Result<bool, Stor
     Ok(new == 1)
 }
 
-/// Letters go to the address again. True if they did not.
-pub fn lift(tx: &Tx<'_>, email: &Email) -> Result<bool, StoreError> {
-    let lifted = tx
-        .sql()
-        .prepare_cached("DELETE FROM suppressed WHERE email = ?1")?
-        .execute([email.as_str()])?;
-    Ok(lifted == 1)
-}
-
 /// Whether somebody at the address wants no more letters.
 pub fn is_suppressed(tx: &Tx<'_>, email: &Email) -> Result<bool, StoreError> {
     Ok(tx

@@ -125,8 +125,8 @@ pub fn known_at(tx: &Tx<'_>, organization: &OrgId) -> Result<Option<Timestamp>, 
         .map(Timestamp))
 }
 
-/// Takes what lies ahead of the clock for noted now: it was set back since, and neither the alarm nor a
-/// grace, a removal or a limit waits for the old time to come again.
+/// Takes what an alarm counts from for noted now, where it lies ahead: the clock was set back since, and
+/// nobody waits for the old time to come again.
 pub fn heed_clock(tx: &Tx<'_>, organization: &OrgId, now: Timestamp) -> Result<(), StoreError> {
     tx.sql()
         .prepare_cached(
@@ -135,6 +135,16 @@ pub fn heed_clock(tx: &Tx<'_>, organization: &OrgId, now: Timestamp) -> Result<(
              WHERE id = ?1 AND (good_run_at > ?2 OR known_at > ?2)",
         )?
         .execute(params![organization.as_str(), now.millis()])?;
+    Ok(())
+}
+
+/// The same of what is known of people: graces, invitations and removals. What limits count stays as it
+/// is, which counts too much at worst.
+pub fn heed_clock_of_people(
+    tx: &Tx<'_>,
+    organization: &OrgId,
+    now: Timestamp,
+) -> Result<(), StoreError> {
     tx.sql()
         .prepare_cached(
             "UPDATE memberships SET since = min(since, ?2), suspected_at = min(suspected_at, ?2),
@@ -153,11 +163,6 @@ pub fn heed_clock(tx: &Tx<'_>, organization: &OrgId, now: Timestamp) -> Result<(
                AND max(since, coalesce(invited_at, 0), coalesce(unseen_since, 0)) > ?2",
         )?
         .execute(params![organization.as_str(), now.millis()])?;
-    tx.sql()
-        .prepare_cached(
-            "UPDATE actions SET finished_at = ?2 WHERE organization = ?1 AND finished_at > ?2",
-        )?
-        .execute(params![organization.as_str(), now.millis()])?;
     Ok(())
 }
 
@@ -165,7 +170,9 @@ pub fn heed_clock(tx: &Tx<'_>, organization: &OrgId, now: Timestamp) -> Result<(
 pub fn note_good_run(tx: &Tx<'_>, run: RunId, now: Timestamp) -> Result<(), StoreError> {
     tx.sql()
         .prepare_cached(
-            "UPDATE organizations SET good_run_at = ?2, clock_waits = 0, good_run_took =
+            "UPDATE organizations SET good_run_at = ?2,
+               clock_waits = CASE WHEN quarantined_at IS NULL THEN 0 ELSE clock_waits END,
+               good_run_took =
                (SELECT max(0, ?2 - started_at) FROM runs WHERE id = ?1)
              WHERE id = (SELECT organization FROM runs WHERE id = ?1 AND person IS NULL)",
         )?

@@ -125,6 +125,26 @@ async fn g1_a_grace_that_began_before_the_clock_was_set_back_ends() {
 }
 
 #[tokio::test]
+async fn g1_g4_a_clock_that_is_wrong_until_the_time_server_answers_ends_nothing() {
+    let bridge = Setup::demo().start().await;
+    let ids = bridge.joined(&[BO]).await;
+    bridge.added("birch", "eve@partner.example").await;
+    bridge.settle().await;
+    bridge.crm_delete(&ids[0]).await;
+    bridge.run_over("birch").await;
+    // A machine that begins at the clock of its battery.
+    bridge.clock.set_back(DAY * 2000);
+    bridge.wait_for(Duration::from_mins(2)).await;
+    bridge.clock.advance(DAY * 2000);
+    bridge.wait_for(Duration::from_mins(2)).await;
+    bridge.run_over("birch").await;
+    assert_eq!(bridge.state("eve@partner.example").await, "invited");
+    assert_eq!(bridge.state(BO).await, "joined", "the grace is not over");
+    assert_eq!(bridge.journal().await.portal_writes("restrict"), 0);
+    bridge.finish().await;
+}
+
+#[tokio::test]
 async fn i31_what_was_seen_before_the_clock_was_set_back_overtakes_nobody() {
     let bridge = Setup::demo().start().await;
     // A listing, a look, an action and a state, all of a time that is to come again.

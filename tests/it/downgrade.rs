@@ -327,4 +327,13 @@ async fn r16_a_plan_that_could_not_be_read_at_the_start_is_read_as_soon_as_it_ca
     let journal = bridge.journal().await;
     assert_eq!(journal.calls("birch", "crm.org"), 2, "again after a quarter of an hour");
     bridge.finish().await;
+
+    // What is refused is left to the schedule.
+    let bridge = Setup::demo().with("schedule", yearly).start().await;
+    let denied = json!({ "kind": "status", "status": 403 });
+    bridge.fault("crm.org", json!({ "organization": "birch", "times": null }), denied).await;
+    bridge.live_for(std::time::Duration::from_hours(2)).await;
+    assert_eq!(bridge.journal().await.calls("birch", "crm.org"), 1);
+    bridge.clear_faults().await;
+    bridge.finish().await;
 }

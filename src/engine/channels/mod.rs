@@ -27,7 +27,7 @@ pub(super) use preview::Preview;
 pub(super) use runs::MemberLists;
 pub use view::{ChannelView, GuestView};
 
-use super::{Engine, Step};
+use super::{Desk, Engine, Step};
 use crate::domain::budget::Group;
 use crate::domain::{OrgId, Timestamp};
 use crate::store::{StoreError, guests, orgs, outbox};
@@ -55,9 +55,21 @@ fn again(error: &CallError, now: Timestamp) -> Timestamp {
 }
 
 impl Engine {
-    /// Takes one step: looks for channels that somebody waits for and nobody has looked at, else
-    /// carries out one batch of one channel.
+    /// Takes one step, and rings for what it may have written: notices, and whatever waited behind a
+    /// channel row.
     pub(super) async fn channels(&self, organization: &OrgId) -> Result<Step, StoreError> {
+        let step = self.one_batch(organization).await?;
+        if matches!(step, Step::Worked) {
+            self.wake(&Desk::Access(organization.clone()));
+            self.wake(&Desk::Notices(organization.clone()));
+            self.wake(&Desk::Letters);
+        }
+        Ok(step)
+    }
+
+    /// Looks for channels that somebody waits for and nobody has looked at, else carries out one batch
+    /// of one channel.
+    async fn one_batch(&self, organization: &OrgId) -> Result<Step, StoreError> {
         let Some(host) = self.host(organization) else { return Ok(Step::Idle(None)) };
         let (id, boot, now) = (organization.clone(), self.inner.boot, self.now());
         let (is_frozen, awaited, due) = self

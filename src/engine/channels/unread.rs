@@ -4,7 +4,7 @@
 //! What is refused about one person is that person's alone: everybody else goes on. Deliberately
 //! absent: channels that cannot be read, which is a problem of the channel and told as such.
 
-use super::{READ_AGAIN, again};
+use super::{REFUSED_AGAIN, again};
 use crate::domain::letter::Notice;
 use crate::domain::{ActionId, GuestId, OrgId};
 use crate::engine::tell::named;
@@ -90,7 +90,7 @@ impl Engine {
                 }
                 outbox::delay_batch(tx, &ids, at, &text)?;
                 if let Some(whose) = whose {
-                    outbox::delay_batch(tx, &[whose], at + READ_AGAIN, &text)?;
+                    outbox::delay_batch(tx, &[whose], at + REFUSED_AGAIN, &text)?;
                 }
                 runs::finish_applied(tx, now).map(|_| ())
             })

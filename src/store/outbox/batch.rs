@@ -60,7 +60,7 @@ pub fn next_batch(
     most: usize,
 ) -> Result<Option<Batch>, StoreError> {
     let ahead = (now + WAIT_MAX).millis();
-    let ready = format!("(next_at <= ?3 OR boot <> ?4 OR (boot IS NULL AND next_at > {ahead}))");
+    let ready = "(next_at <= ?3 OR boot <> ?4 OR (boot IS NULL AND next_at > ?5))";
     let mut first = tx.sql().prepare_cached(&format!(
         "SELECT guests.channel, actions.operation, guests.part
          FROM actions JOIN guests ON guests.id = actions.guest_id
@@ -68,7 +68,7 @@ pub fn next_batch(
          ORDER BY actions.next_at, guests.part, actions.id LIMIT 1"
     ))?;
     let (lane, org) = (Lane::Channel.as_str(), organization.as_str());
-    let mut found = first.query(params![lane, org, now.millis(), boot.0])?;
+    let mut found = first.query(params![lane, org, now.millis(), boot.0, ahead])?;
     let Some(row) = found.next()? else { return Ok(None) };
     let (channel, operation): (String, String) = (row.get(0)?, row.get(1)?);
     let part: Option<i64> = row.get(2)?;
@@ -76,13 +76,13 @@ pub fn next_batch(
         "SELECT actions.id, actions.guest_id
          FROM actions JOIN guests ON guests.id = actions.guest_id
          WHERE {DUE} AND {ready} AND {NOT_PAUSED} AND {NOT_FROZEN}
-           AND guests.channel = ?5 AND actions.operation = ?6 AND guests.part IS ?7
-         ORDER BY guests.membership_id, guests.id LIMIT ?8"
+           AND guests.channel = ?6 AND actions.operation = ?7 AND guests.part IS ?8
+         ORDER BY guests.membership_id, guests.id LIMIT ?9"
     ))?;
     let most = i64::try_from(most).unwrap_or(i64::MAX);
     let rows = together
         .query_map(
-            params![lane, org, now.millis(), boot.0, channel, operation, part, most],
+            params![lane, org, now.millis(), boot.0, ahead, channel, operation, part, most],
             |row| Ok((ActionId(row.get(0)?), GuestId(row.get(1)?))),
         )?
         .collect::<Result<_, _>>()?;
