@@ -8,7 +8,7 @@ use super::hints::{self, Claim, Postponed};
 use super::inbox::{self, NewDelivery, Stored};
 use super::lock::StoreLock;
 use super::outbox::{self, Cause, Desk, End, NewAction, Queued, Wish};
-use super::{Store, StoreError, Tx, boots, channels, ledger, manners, plans, runs, told};
+use super::{Store, StoreError, Tx, boots, channels, ledger, manners, orgs, plans, runs, told};
 use crate::domain::budget::Group;
 use crate::domain::membership::{Membership, Origin, State};
 use crate::domain::run::{RunState, Trigger};
@@ -413,6 +413,25 @@ async fn administrators_are_told_of_a_lasting_state_once() {
         assert!(told::note(tx, &acme(), "seats", "3")?);
         assert_eq!(told::last(tx, &acme(), "seats")?.as_deref(), Some("3"));
         assert_eq!(told::last(tx, &acme(), "other")?, None);
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn g12_only_a_run_after_the_quarantine_lets_the_invitation_clock_go_on() {
+    let rig = Rig::new();
+    rig.write(|tx| {
+        let (org, of_a_listing) = (acme(), ("an empty listing", true));
+        let (run, _) = runs::open(tx, &org, None, Trigger::Schedule, NOW)?;
+        orgs::quarantine(tx, &org, of_a_listing, NOW, NOW)?;
+        orgs::note_good_run(tx, run, NOW)?;
+        assert!(orgs::clock_waits(tx, &org)?, "the run had read before");
+        assert!(!orgs::good_read(tx, &org, false, NOW)?, "one person's row ends nothing");
+        assert!(orgs::good_read(tx, &org, true, NOW)?);
+        assert!(orgs::clock_waits(tx, &org)?, "who has joined is not noted yet");
+        orgs::note_good_run(tx, run, NOW)?;
+        assert!(!orgs::clock_waits(tx, &org)?);
         Ok(())
     })
     .await;

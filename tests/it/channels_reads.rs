@@ -229,3 +229,18 @@ async fn a_call_that_a_pause_kept_back_is_not_taken_for_one_that_let_somebody_in
     assert_eq!(bridge.notices("Channel ext of acme").await, 1, "nobody got in meanwhile");
     bridge.finish().await;
 }
+
+#[tokio::test]
+async fn what_the_channel_desk_tells_of_is_rung_for() {
+    let bridge = partners().start().await;
+    leavers(&bridge, &[EVE]).await;
+    answered(&bridge, "cliq.users.get", Some(EVE_ID), 403).await;
+    resume(&bridge).await;
+    let rung = bridge.running().engine.wakes(&Desk::Letters).unwrap();
+    let channels = Desk::Channels(OrgId::new("acme"));
+    while matches!(bridge.step(&channels).await, Step::Worked) {}
+    assert!(rung.has_changed().unwrap(), "a notice waits, and nothing else would ring");
+    bridge.clear_faults().await;
+    bridge.settle_for(HOUR).await;
+    bridge.finish().await;
+}
