@@ -335,19 +335,39 @@ const PENDING: &str = r#""pending""#;
 const ACTIVE: &str = r#""active""#;
 const ADDED: &[&str] = &["add_external: done", "letter"];
 
+/// Somebody new is invited.
+static NEWCOMER: Case = Case {
+    before: Before::Nobody,
+    change: Change::Added,
+    ledger: INVITED,
+    cliq: PENDING,
+    effects: ADDED,
+};
+
+/// A member is deactivated, and restricted.
+static DEACTIVATED: Case = Case {
+    before: Before::Joined,
+    change: Change::Deactivated,
+    ledger: &[r#""restricted" "p0@partner.example""#],
+    cliq: r#""inactive""#,
+    effects: &["restrict: done"],
+};
+
+/// Who was blocked is activated, and restored.
+static ACTIVATED: Case = Case {
+    before: Before::Blocked,
+    change: Change::Activated,
+    ledger: JOINED,
+    cliq: ACTIVE,
+    effects: &["restore: done"],
+};
+
 /// Fewer orders than this are a test that has lost its turns.
 const ORDERS_MIN: usize = 30;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn i31_who_is_added_is_invited_once() {
-    static CASE: Case = Case {
-        before: Before::Nobody,
-        change: Change::Added,
-        ledger: INVITED,
-        cliq: PENDING,
-        effects: ADDED,
-    };
-    assert!(in_every_order(&CASE).await.into_iter().all(|orders| orders >= ORDERS_MIN));
+    assert!(in_every_order(&NEWCOMER).await.into_iter().all(|orders| orders >= ORDERS_MIN));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -412,14 +432,7 @@ async fn i31_a_member_who_is_removed_stays_for_the_grace() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn i31_a_member_who_is_deactivated_is_restricted_once() {
-    static CASE: Case = Case {
-        before: Before::Joined,
-        change: Change::Deactivated,
-        ledger: &[r#""restricted" "p0@partner.example""#],
-        cliq: r#""inactive""#,
-        effects: &["restrict: done"],
-    };
-    assert!(in_every_order(&CASE).await.into_iter().all(|orders| orders >= ORDERS_MIN));
+    assert!(in_every_order(&DEACTIVATED).await.into_iter().all(|orders| orders >= ORDERS_MIN));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -448,12 +461,5 @@ async fn i31_a_member_who_is_added_again_stays() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn i31_who_is_activated_again_is_restored_once() {
-    static CASE: Case = Case {
-        before: Before::Blocked,
-        change: Change::Activated,
-        ledger: JOINED,
-        cliq: ACTIVE,
-        effects: &["restore: done"],
-    };
-    assert!(in_every_order(&CASE).await.into_iter().all(|orders| orders >= ORDERS_MIN));
+    assert!(in_every_order(&ACTIVATED).await.into_iter().all(|orders| orders >= ORDERS_MIN));
 }
